@@ -1,0 +1,38 @@
+/* base/limits.h: every fixed bound of the core, why it has this value, and what happens above it. */
+#ifndef XW_BASE_LIMITS_H
+#define XW_BASE_LIMITS_H
+
+#define XW_NS_PER_US 1000ull
+#define XW_NS_PER_MS 1000000ull
+#define XW_NS_PER_S 1000000000ull
+#define XW_NEVER UINT64_MAX /* a deadline that never comes */
+
+/* Descriptors taken from a device in one burst: the copy-mode kernel handles 32 a kick, larger only delays the first. */
+#define XW_RX_BURST_MAX 32u
+/* Receive queues that one engine serves: RSS tables of common NICs have at most 64 entries in use on trading hosts. */
+#define XW_QUEUES_MAX 64u
+/* Connections of one engine: the demultiplexer's index is 16 bit and 4,096 is what venues allow per host together. */
+#define XW_CONNS_MAX 4096u
+/* Ethernet + two VLAN tags: the most that may stand before the IP header. */
+#define XW_ETH_HDR_MAX 22u
+/* IPv4 and TCP headers without and with all options. */
+#define XW_IP4_HDR_MIN 20u
+#define XW_IP4_HDR_MAX 60u
+#define XW_TCP_HDR_MIN 20u
+#define XW_TCP_HDR_MAX 60u
+/* Largest IP packet that a frame can carry; a jumbo frame of MTU 9000 needs multi-buffer and is refused at set-up. */
+#define XW_MTU_MAX 9000u
+/* RFC 791: every link carries 68 octets; RFC 1191 section 3 takes no smaller value from an ICMP message. */
+#define XW_MTU_MIN 68u
+/* RFC 6455 5.5: payload of a control frame. */
+#define XW_WS_CONTROL_MAX 125u
+/* Frame header: 2 + 8 length + 4 mask. */
+#define XW_WS_HDR_MAX 14u
+/* Head of the HTTP answer to the upgrade: nginx and Cloudflare stay far below; above it the handshake fails. */
+#define XW_HTTP_HEAD_MAX 16384u
+/* Body kept of an answer other than 101, for the error that the user sees; the rest is not read. */
+#define XW_HTTP_BODY_MAX 4096u
+/* One TLS record on the wire: 5 + 2^14 + 256 (RFC 8446 5.2; TLS 1.2 allows 2048 more, RFC 5246 6.2.3). */
+#define XW_TLS_RECORD_MAX (5u + 16384u + 2048u)
+#define XW_TLS_PLAIN_MAX 16384u
+#endif

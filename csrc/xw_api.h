@@ -1,0 +1,225 @@
+/* xw_api.h: the whole C API of xdpws, without preprocessor lines: compiled by C (through xw.h) and read verbatim by
+ * cffi. Times are ns of CLOCK_MONOTONIC, addresses and ports are in host byte order unless a name ends in _be. Functions
+ * return 0 or more, or a negative XW_E… code (base/err.def). An engine belongs to the thread that created it. */
+
+/* ---- library ------------------------------------------------------------------------------------------------- */
+uint32_t xw_abi_version(void);
+const char *xw_strerror(int rc);
+const char *xw_drop_name(int reason);
+const char *xw_drop_text(int reason);
+const char *xw_openssl_version(void);
+uint64_t xw_monotonic_ns(void);
+/* where and why the last set-up call of this thread failed: "step: strerror (errno)"; "" if it did not */
+const char *xw_setup_error(int *sys_errno);
+
+/* ---- AF_XDP device (dev/xsk.h) -------------------------------------------------------------------------------- */
+struct xw_dev;
+enum xw_zc { XW_ZC_AUTO = 0, XW_ZC_ON = 1, XW_ZC_OFF = 2 };
+struct xw_xsk_cfg {
+    uint32_t ifindex;
+    uint32_t queue_first;   /* receive queues queue_first … queue_first + queue_cnt - 1 are bound */
+    uint32_t queue_cnt;
+    uint32_t frame_len;     /* bytes of a UMEM chunk: 2048 or 4096 */
+    uint32_t rx_len;        /* descriptors of each RX and FILL ring; power of two */
+    uint32_t tx_len;        /* descriptors of the TX and COMPLETION ring; power of two */
+    uint32_t mtu;           /* of the interface, bytes */
+    uint8_t zero_copy;      /* enum xw_zc */
+    uint8_t generic;        /* 1: the program is attached in generic (skb) mode */
+    uint8_t huge_pages;     /* 1: try 2 MiB pages for the UMEM first */
+    uint8_t busy_poll;      /* 1: set SO_PREFER_BUSY_POLL and its budget; refusal is not an error */
+    uint32_t meta_len;      /* bytes of metadata that the steering program writes before each frame (0: none) */
+};
+int xw_xsk_open(const struct xw_xsk_cfg *cfg, struct xw_dev **out);
+int xw_xsk_fd(const struct xw_dev *d, uint32_t queue);  /* socket descriptor for the XSKMAP; -1 if not bound */
+int xw_xsk_huge_pages(const struct xw_dev *d);          /* 1 if the UMEM got 2 MiB pages */
+int xw_xsk_busy_poll(const struct xw_dev *d);           /* 1 if the busy-poll options were accepted */
+void xw_dev_close(struct xw_dev *d);                    /* only for a device that no engine owns */
+
+/* ---- steering program (steer/steer.h) -------------------------------------------------------------------------- */
+struct xw_steer;
+enum xw_xdp_mode { XW_XDP_NATIVE = 1, XW_XDP_GENERIC = 2 };
+/* loads the compiled object; dev_bound_ifindex: 0, or the interface for a device-bound program (NIC time kfunc) */
+int xw_steer_load(const char *object_path, uint32_t dev_bound_ifindex, struct xw_steer **out);
+int xw_steer_prog_fd(const struct xw_steer *s);
+int xw_steer_map_fd(const struct xw_steer *s, const char *name); /* -1 if there is none of that name */
+void xw_steer_close(struct xw_steer *s);
+const char *xw_steer_log(void);                         /* libbpf's messages of the last load of this thread */
+/* attaches any XDP program by a BPF link; returns the link's descriptor. The program leaves when it is closed. */
+int xw_xdp_attach(int prog_fd, uint32_t ifindex, int mode);
+int xw_bpf_map_update(int map_fd, const void *key, const void *value);
+int xw_bpf_map_delete(int map_fd, const void *key);
+int xw_bpf_map_lookup(int map_fd, const void *key, void *value);
+int xw_bpf_cpu_count(void);                             /* possible CPUs: length of a per-CPU value array */
+/* one BPF_PROG_TEST_RUN; returns the XDP verdict. out_len in/out. rx_queue and ifindex 0: not set in the context */
+int xw_bpf_test_run(int prog_fd, const void *pkt, uint32_t len, uint32_t meta_len, uint32_t ifindex, uint32_t rx_queue,
+                    void *out, uint32_t *out_len, uint32_t *out_meta_len);
+
+/* ---- TLS context (tls/tls.h) ------------------------------------------------------------------------------------ */
+struct xw_tls_ctx;
+struct xw_tls_cfg {
+    const char *ca_file;     /* PEM bundle; NULL: the system's store */
+    const char *ca_dir;      /* hashed directory; NULL: none */
+    uint8_t verify;          /* 1: chain and name are verified; 0: explicitly not */
+    uint8_t version_min;     /* 12 or 13; 0: 12 */
+    uint8_t version_max;     /* 12 or 13; 0: 13 */
+    const char *ciphers12;   /* OpenSSL cipher list for TLS 1.2; NULL: ECDHE AEAD suites */
+    const char *ciphers13;   /* OpenSSL ciphersuites for TLS 1.3; NULL: OpenSSL's default */
+    const char *groups;      /* key exchange groups; NULL: OpenSSL's default */
+    const char *cert_file;   /* client certificate chain, PEM; NULL: none */
+    const char *key_file;    /* its key; NULL: none */
+    const char *keylog_file; /* NSS key log to append to; NULL: none */
+    const uint8_t *spki_pins;/* pin_cnt SHA-256 hashes of accepted SubjectPublicKeyInfo, 32 bytes each; NULL: none */
+    uint32_t pin_cnt;
+};
+/* error text of a failure through xw_setup_error */
+int xw_tls_ctx_new(const struct xw_tls_cfg *cfg, struct xw_tls_ctx **out);
+void xw_tls_ctx_free(struct xw_tls_ctx *c);              /* connections that use it keep it alive */
+
+/* ---- engine --------------------------------------------------------------------------------------------------- */
+struct xw_engine;
+struct xw_engine_cfg {
+    uint32_t max_conns;      /* 1 … 4096 */
+    uint32_t rcvbuf_len;     /* bytes of each connection's receive ring; power of two, >= 65536 */
+    uint32_t sndbuf_len;     /* bytes of each connection's send ring; power of two, >= 65536 */
+    uint32_t plain_len;      /* bytes of decrypted data kept per connection; power of two, >= 65536 */
+    uint8_t seed[32];        /* of every random choice of this engine */
+    uint8_t stamps;          /* 1: stamp every stage; 0: only kernel and ring times */
+};
+int xw_engine_new(const struct xw_engine_cfg *cfg, struct xw_engine **out);
+void xw_engine_free(struct xw_engine *e);                /* aborts what is open, closes the device */
+
+struct xw_net_cfg {
+    uint8_t mac[6];
+    uint8_t dedicated;       /* 1: the address is the stack's own, it does all of ARP; 0: the host's */
+    uint8_t vlan_cnt;        /* tags to send and expect: 0 … 2 */
+    uint16_t vlan_id[2];     /* outer first */
+    uint32_t ip;             /* our address */
+    uint32_t mask;           /* of its network */
+    uint32_t mtu;            /* of the interface */
+};
+/* the device becomes the engine's own */
+int xw_engine_attach(struct xw_engine *e, struct xw_dev *dev, const struct xw_net_cfg *cfg);
+/* route to net/mask by gateway (0: on link); mtu 0: the interface's. The longest mask wins; same net and mask: replaced */
+int xw_engine_route(struct xw_engine *e, uint32_t net, uint32_t mask, uint32_t gateway, uint32_t mtu);
+/* MAC of a neighbour as the kernel knows it (shared mode); takes effect with the next packet */
+int xw_engine_neigh(struct xw_engine *e, uint32_t ip, const uint8_t mac[6]);
+
+enum xw_transport { XW_TRANSPORT_XDP = 1, XW_TRANSPORT_SOCKET = 2 };
+enum xw_proto { XW_PROTO_RAW = 0, XW_PROTO_WS = 1 };
+struct xw_conn_cfg {
+    uint8_t transport;           /* enum xw_transport */
+    uint8_t proto;               /* enum xw_proto */
+    uint8_t check_utf8;          /* 1: text messages are validated */
+    uint8_t tcp_no_delay;        /* 1: no Nagle */
+    uint16_t local_port;         /* xdp: reserved by the caller; socket: 0 = any */
+    uint16_t remote_port;
+    uint32_t local_ip;           /* socket: 0 = any */
+    uint32_t remote_ip;
+    struct xw_tls_ctx *tls;      /* NULL: no TLS */
+    const char *server_name;     /* SNI, and the name that the certificate must bear (DNS name or IP address) */
+    const char *ws_request;      /* request target, "/path?query" */
+    const char *ws_host;         /* value of the Host header */
+    const char *ws_headers;      /* further header lines, each ended by CRLF; NULL: none */
+    const char *ws_subprotocols; /* comma-separated offer; NULL: none */
+    uint64_t max_message;        /* bytes; longer: close 1009 */
+    uint64_t open_timeout_ns;    /* TCP + TLS + upgrade; 0: none */
+    uint64_t close_timeout_ns;   /* close handshake, then the transport is cut; 0: 10 s */
+    uint64_t user;               /* handed back in every event */
+};
+/* starts connecting; *id names the connection until its CLOSED event was delivered */
+int xw_conn_open(struct xw_engine *e, const struct xw_conn_cfg *cfg, uint64_t now_ns, uint32_t *id);
+
+enum xw_event_type {
+    XW_EV_OPEN = 1,     /* usable. WS: data = head of the HTTP answer */
+    XW_EV_MESSAGE = 2,  /* whole message; opcode 1 text, 2 binary */
+    XW_EV_PING = 3,     /* data = payload; the pong was sent already */
+    XW_EV_PONG = 4,     /* data = payload */
+    XW_EV_CLOSING = 5,  /* the peer's close frame came: code, data = reason; the answer was sent already */
+    XW_EV_REJECTED = 6, /* the upgrade was answered otherwise: data = head and beginning of the body; CLOSED follows */
+    XW_EV_READABLE = 7, /* raw: xw_conn_read has something, or the end (edge: again only after it was read empty) */
+    XW_EV_WRITABLE = 8, /* there is room again after a send that took less than it was given */
+    XW_EV_CLOSED = 9    /* last event of the connection: layer, error, code, data = text for people */
+};
+enum xw_layer { XW_LAYER_NONE = 0, XW_LAYER_NET = 1, XW_LAYER_TCP = 2, XW_LAYER_TLS = 3, XW_LAYER_HTTP = 4, XW_LAYER_WS = 5 };
+
+/* validity bits of struct xw_stamps */
+enum xw_stamp_bit {
+    XW_ST_NIC = 1, XW_ST_KERNEL = 2, XW_ST_RING = 4, XW_ST_DECRYPT_BEGIN = 8, XW_ST_DECRYPT_END = 16,
+    XW_ST_PARSED = 32, XW_ST_FIRST = 64
+};
+struct xw_stamps {
+    uint64_t nic_ns;            /* NIC hardware time (CLOCK_TAI as the driver gives it) of the packet that completed the message */
+    uint64_t kernel_ns;         /* in the XDP program, or the kernel's receive time */
+    uint64_t ring_ns;           /* taken from the ring, or recv() returned */
+    uint64_t decrypt_begin_ns;
+    uint64_t decrypt_end_ns;
+    uint64_t parsed_ns;         /* frame parsed; the event is in the array */
+    uint64_t first_ns;          /* kernel_ns (else ring_ns) of the first packet of the message */
+    uint32_t valid;             /* enum xw_stamp_bit */
+    uint32_t pad;
+};
+struct xw_event {
+    uint64_t user;              /* xw_conn_cfg.user */
+    uint32_t conn;              /* its id */
+    uint8_t type;               /* enum xw_event_type */
+    uint8_t opcode;
+    uint8_t layer;              /* enum xw_layer: who ended the connection */
+    uint8_t by_peer;            /* CLOSED: the peer began it */
+    int32_t error;              /* XW_E… */
+    uint32_t code;              /* WebSocket close code; 1005 none given, 1006 no close frame */
+    uint64_t len;
+    const uint8_t *data;        /* valid until the next xw_poll of this engine */
+    struct xw_stamps stamps;
+};
+/* Does all that can be done now: receives, decrypts, parses, answers, retransmits, sends. Fills up to max events and
+ * returns how many; 0: nothing happened. At most one TLS record a connection and call is decrypted, so that the first message
+ * of a burst does not wait for the last. */
+int xw_poll(struct xw_engine *e, uint64_t now_ns, struct xw_event *events, uint32_t max);
+/* when xw_poll must be called even if no descriptor becomes readable (now or earlier: at once); UINT64_MAX: never */
+uint64_t xw_engine_deadline(const struct xw_engine *e);
+/* an epoll descriptor that is readable when there is something to poll; owned by the engine */
+int xw_engine_fd(const struct xw_engine *e);
+/* waits for it at most timeout_ns; 1 ready, 0 timed out, XW_ESYS (EINTR included) */
+int xw_engine_wait(struct xw_engine *e, uint64_t timeout_ns);
+
+/* WebSocket: sends one message or control frame (opcode 1, 2, 9, 10). Returns how many payload bytes were taken; fewer than
+ * len only for a data message longer than the free space: the rest follows by xw_conn_send_more when WRITABLE comes. XW_EAGAIN:
+ * nothing was taken; WRITABLE comes. */
+int64_t xw_conn_send(struct xw_engine *e, uint32_t id, uint8_t opcode, const void *data, uint64_t len, uint64_t now_ns);
+int64_t xw_conn_send_more(struct xw_engine *e, uint32_t id, const void *data, uint64_t len, uint64_t now_ns);
+/* WebSocket: begins the close handshake (code 0: without a code). Raw: closes both ways after what was sent */
+int xw_conn_close(struct xw_engine *e, uint32_t id, uint32_t code, const char *reason, uint64_t now_ns);
+int xw_conn_abort(struct xw_engine *e, uint32_t id, uint64_t now_ns);
+/* stops (1) or resumes (0) delivery of messages; the window closes and the peer has to wait */
+int xw_conn_pause(struct xw_engine *e, uint32_t id, int paused);
+/* raw: bytes taken / given; 0 from read with len > 0: nothing there now; XW_ECLOSED: the end of the stream was read */
+int64_t xw_conn_read(struct xw_engine *e, uint32_t id, void *buf, uint64_t len, struct xw_stamps *stamps);
+int64_t xw_conn_write(struct xw_engine *e, uint32_t id, const void *data, uint64_t len, uint64_t now_ns);
+int xw_conn_shutdown_wr(struct xw_engine *e, uint32_t id, uint64_t now_ns);
+
+struct xw_conn_info {
+    uint8_t transport;
+    uint8_t tcp_state;          /* as TCP_* of <netinet/tcp.h> (both transports) */
+    uint8_t tls_version;        /* 12, 13; 0: no TLS or not yet */
+    uint8_t ca_state;           /* congestion: 0 open, 3 recovery, 4 loss */
+    uint16_t local_port;
+    uint16_t mss;               /* bytes of data we put into one segment */
+    uint32_t srtt_us, rttvar_us, rto_us;
+    uint32_t cwnd;              /* bytes */
+    uint32_t in_flight;         /* bytes */
+    uint32_t rcv_wnd, snd_wnd;  /* bytes, as last offered / received */
+    uint64_t bytes_in, bytes_out, segs_in, segs_out;
+    uint64_t retransmits, fast_retransmits, timeouts, dup_acks, ooo_segs, dup_segs, zero_windows, probes;
+    char cipher[64];            /* TLS cipher suite, OpenSSL's name; "" */
+};
+int xw_conn_info(struct xw_engine *e, uint32_t id, struct xw_conn_info *out);
+
+struct xw_engine_stats {
+    uint64_t polls, events, rx_frames, rx_bytes, tx_frames, tx_bytes, tx_kicks;
+    uint64_t k_rx_dropped, k_rx_invalid, k_tx_invalid, k_rx_ring_full, k_fill_empty, k_tx_empty; /* XDP_STATISTICS */
+    uint8_t zero_copy;
+    uint8_t pad[7];
+};
+int xw_engine_stats(struct xw_engine *e, struct xw_engine_stats *out);
+/* drop counters by reason; returns how many there are (fills at most max) */
+int xw_engine_drops(struct xw_engine *e, uint64_t *out, uint32_t max);

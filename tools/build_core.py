@@ -1,0 +1,42 @@
+"""Build xdpws/_core, the cffi API-mode extension, from csrc/xw_api.h.
+
+`build_core.py --archive LIBXW_A` links a library that make built; setup.py imports `builder()` and compiles csrc/.
+"""
+import argparse
+import glob
+import re
+from pathlib import Path
+
+from cffi import FFI
+
+ROOT = Path(__file__).resolve().parent.parent
+LIBS = ["xdp", "bpf", "ssl", "crypto", "z", "elf"]
+
+
+def declarations() -> str:
+    """The text of xw_api.h as cffi takes it: without comments, and with nothing else changed."""
+    return re.sub(r"/\*.*?\*/", "", (ROOT / "csrc/xw_api.h").read_text(), flags=re.DOTALL)
+
+
+def builder(archive: str | None = None) -> FFI:
+    ffi = FFI()
+    ffi.cdef(declarations())
+    ffi.set_source(
+        "xdpws._core",
+        '#include "xw.h"\n',
+        sources=[] if archive else sorted(glob.glob("csrc/*.c") + glob.glob("csrc/*/*.c")),
+        extra_objects=[str(Path(archive).resolve())] if archive else [],
+        include_dirs=[str(ROOT / "csrc"), str(ROOT / "bpf")],
+        libraries=LIBS,
+        define_macros=[("_GNU_SOURCE", "1")],
+        extra_compile_args=["-std=c11", "-O2"],
+        extra_link_args=["-fsanitize=address,undefined"] if archive and "/asan/" in archive else [],
+        py_limited_api=True,
+    )
+    return ffi
+
+
+if __name__ == "__main__":
+    args = argparse.ArgumentParser()
+    args.add_argument("--archive", required=True)
+    builder(args.parse_args().archive).compile(tmpdir=str(ROOT), verbose=False)

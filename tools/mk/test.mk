@@ -1,0 +1,11 @@
+# what proves it
+
+.PHONY: test lint types check demo py-test
+py-test: ext bpf
+	$(PY) -m pytest -q tests
+test: setup test-c py-test ## all the set-up, then the C and Python tests
+lint: ext ## ruff, and the project's own style check
+	.venv/bin/ruff check xdpws tools tests
+	$(PY) tools/style_check.py
+types: ext ## mypy --strict
+	.venv/bin/mypy --strict xdpws
