@@ -2,20 +2,20 @@
 
 $(OUT)/csrc/%.o: csrc/%.c
 	@mkdir -p $(@D)
-	$(FLAVOUR_CC) $(CFLAGS_BASE) $(CFLAGS_$(FLAVOUR)) -c $< -o $@
+	@echo "  CC $@"; $(FLAVOUR_CC) $(CFLAGS_BASE) $(CFLAGS_$(FLAVOUR)) -c $< -o $@
 
 $(OUT)/libxw.a: $(OBJS)
 	@rm -f $@
-	ar rcs $@ $(OBJS)
+	@ar rcs $@ $(OBJS)
 
 # test helpers shared by several test programs: tests/c/xt_*.c
 XT_SRCS := $(sort $(wildcard tests/c/xt_*.c))
 XT_OBJS := $(XT_SRCS:tests/c/%.c=$(OUT)/tests/%.o)
 $(OUT)/tests/%.o: tests/c/%.c
 	@mkdir -p $(@D)
-	$(FLAVOUR_CC) $(CFLAGS_BASE) $(CFLAGS_$(FLAVOUR)) -Itests/c -c $< -o $@
+	@echo "  CC $@"; $(FLAVOUR_CC) $(CFLAGS_BASE) $(CFLAGS_$(FLAVOUR)) -Itests/c -c $< -o $@
 $(OUT)/tests/test_%: $(OUT)/tests/test_%.o $(XT_OBJS) $(OUT)/libxw.a
-	$(FLAVOUR_CC) $(CFLAGS_$(FLAVOUR)) $< $(XT_OBJS) $(OUT)/libxw.a $(LDFLAGS_$(FLAVOUR)) $(LIBS) -o $@
+	@$(FLAVOUR_CC) $(CFLAGS_$(FLAVOUR)) $< $(XT_OBJS) $(OUT)/libxw.a $(LDFLAGS_$(FLAVOUR)) $(LIBS) -o $@
 .SECONDARY:
 
 .PHONY: lib c-test-bins run-c-tests test-c asan c-warnings
