@@ -3,12 +3,20 @@
 * the caller: `UsageError`; raised at once, nothing was changed.
 * the environment (driver, privileges, memory, routes): `SetupError`; it names the step that failed, the cause and,
   where one is known, a command that can be typed.
+* a peer's connection: `WebSocketException` and below.
+* us: `InternalError`.
 """
 from __future__ import annotations
 
 import os
 
-__all__ = ["SetupError", "UsageError", "XdpwsError"]
+from xdpws.http import Close, Response
+
+__all__ = [
+    "Close", "ConcurrencyError", "ConnectError", "ConnectionClosed", "ConnectionClosedError", "ConnectionClosedOK",
+    "InternalError", "InvalidHandshake", "InvalidMessage", "InvalidStatus", "InvalidURI", "OpenTimeout", "Response",
+    "SetupError", "TlsError", "UsageError", "WebSocketException", "XdpwsError",
+]
 
 
 class XdpwsError(Exception):
@@ -43,3 +51,95 @@ class SetupError(XdpwsError):
     def from_errno(cls, step: str, errno: int, hint: str = "") -> SetupError:
         """A `SetupError` whose cause is the system's text for `errno`."""
         return cls(step, os.strerror(errno), hint, errno)
+
+
+class InternalError(XdpwsError):
+    """An invariant of ours is broken. The connection is lost, the engine lives on. Please report it."""
+
+
+class WebSocketException(XdpwsError):
+    """Base of what a peer or the network does to a connection; the names below are those of the `websockets` library."""
+
+
+class InvalidURI(WebSocketException, UsageError):
+    """`uri` is not a WebSocket URI; `msg` says why."""
+
+    def __init__(self, uri: str, msg: str) -> None:
+        super().__init__(uri, msg)
+        self.uri = uri
+        self.msg = msg
+
+    def __str__(self) -> str:
+        return f"{self.uri} is not a valid WebSocket URI: {self.msg}"
+
+
+class InvalidHandshake(WebSocketException):
+    """The connection was not established: refused, TLS failure, or an answer that is no upgrade."""
+
+
+class TlsError(InvalidHandshake):
+    """TLS failed; the text is OpenSSL's, with what to do about a certificate that does not verify."""
+
+
+class ConnectError(InvalidHandshake, OSError):
+    """TCP could not connect: refused, unreachable, reset, timed out."""
+
+
+class OpenTimeout(InvalidHandshake, TimeoutError):
+    """The connection was not open within open_timeout."""
+
+
+class InvalidStatus(InvalidHandshake):
+    """The server answered the upgrade with another HTTP status than 101; `response` is its answer."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response)
+        self.response = response
+
+    def __str__(self) -> str:
+        return f"server rejected WebSocket connection: HTTP {self.response.status_code} {self.response.reason_phrase}"
+
+
+class InvalidMessage(InvalidHandshake):
+    """The answer to the upgrade is not acceptable: no HTTP, a wrong accept key, something that was not offered."""
+
+
+class ConcurrencyError(WebSocketException, RuntimeError):
+    """Two tasks receive from one connection at a time."""
+
+
+class ConnectionClosed(WebSocketException):
+    """The connection ended. `rcvd` and `sent` are the close frames, None when there was none; `closed_text` says more."""
+
+    def __init__(self, rcvd: Close | None, sent: Close | None, rcvd_then_sent: bool | None = None,
+                 closed_text: str = "") -> None:
+        super().__init__(rcvd, sent, rcvd_then_sent, closed_text)
+        self.rcvd = rcvd
+        self.sent = sent
+        self.rcvd_then_sent = rcvd_then_sent
+        self.closed_text = closed_text
+
+    @property
+    def code(self) -> int:
+        """Close code of the peer; 1006 when it sent no close frame."""
+        return self.rcvd.code if self.rcvd else 1006
+
+    @property
+    def reason(self) -> str:
+        """Reason of the peer's close frame, "" without one."""
+        return self.rcvd.reason if self.rcvd else ""
+
+    def __str__(self) -> str:
+        got = f"received {self.rcvd}" if self.rcvd else "no close frame received"
+        gave = f"sent {self.sent}" if self.sent else "no close frame sent"
+        first, second = (got, gave) if self.rcvd_then_sent in (True, None) else (gave, got)
+        tail = f" ({self.closed_text})" if self.closed_text and not self.rcvd else ""
+        return f"{first}; {second}{tail}"
+
+
+class ConnectionClosedOK(ConnectionClosed):
+    """It ended in order: close code 1000 or 1001."""
+
+
+class ConnectionClosedError(ConnectionClosed):
+    """It ended otherwise: another close code, a broken protocol, or the network."""

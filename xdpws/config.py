@@ -1,0 +1,142 @@
+"""What a user can set, as values that are checked when they are made.
+
+Units stand in the names: `_s` seconds, `_len` bytes. A value out of range raises UsageError and names the field.
+"""
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+from dataclasses import dataclass
+from typing import Literal
+
+from xdpws.errors import UsageError
+
+TransportName = Literal["auto", "xdp", "socket"]
+XdpMode = Literal["auto", "native", "generic"]
+LoaderName = Literal["libbpf", "bcc"]
+ZeroCopy = Literal["auto", "on", "off"]
+NicTime = Literal["auto", "on", "off"]
+TlsVersion = Literal["1.2", "1.3"]
+
+
+def _one_of(field: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise UsageError(f"{field} is {value!r}; it must be one of {', '.join(allowed)}")
+
+
+def _ring(field: str, value: int, least: int) -> None:
+    if value < least or value & (value - 1):
+        raise UsageError(f"{field} is {value}; it must be a power of two and at least {least}")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """One engine: one thread, its connections and their memory.
+
+    max_conns: connections at a time, 1 to 4096. rcvbuf_len, sndbuf_len: TCP receive and send ring of each connection;
+    the receive ring is the largest window that we offer. plain_len: decrypted bytes kept per connection; longer
+    messages are assembled elsewhere. stamps: stamp every stage, not only kernel and ring. batch: events taken per poll.
+    """
+
+    max_conns: int = 16
+    rcvbuf_len: int = 1 << 20
+    sndbuf_len: int = 1 << 18
+    plain_len: int = 1 << 20
+    stamps: bool = True
+    batch: int = 64
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_conns <= 4096:
+            raise UsageError(f"max_conns is {self.max_conns}; it must be 1 to 4096")
+        for field in ("rcvbuf_len", "sndbuf_len", "plain_len"):
+            _ring(field, getattr(self, field), 65536)
+        if not 1 <= self.batch <= 4096:
+            raise UsageError(f"batch is {self.batch}; it must be 1 to 4096")
+
+
+@dataclass(frozen=True, slots=True)
+class XdpOptions:
+    """How to attach to an interface.
+
+    interface: its name. mode: native (in the driver), generic (any interface, slower), or auto: native, and generic as a
+    stated second choice. loader: libbpf (object compiled ahead of time) or bcc (compiled on this host). zero_copy: auto
+    takes it where the driver has it. address: "IP/LEN" of the stack's own (dedicated mode); None shares the host's.
+    replace: detach another XDP program that is in the way. nic_time: the NIC's receive timestamps. busy_poll: ask the
+    kernel for preferred busy polling. huge_pages: try 2 MiB pages for the frames. rx_len, tx_len: ring sizes.
+    """
+
+    interface: str
+    mode: XdpMode = "auto"
+    loader: LoaderName = "libbpf"
+    zero_copy: ZeroCopy = "auto"
+    address: str | None = None
+    replace: bool = False
+    nic_time: NicTime = "auto"
+    busy_poll: bool = False
+    huge_pages: bool = False
+    rx_len: int = 2048
+    tx_len: int = 2048
+
+    def __post_init__(self) -> None:
+        if not self.interface:
+            raise UsageError("interface is empty; give the name of a network interface")
+        _one_of("mode", self.mode, ("auto", "native", "generic"))
+        _one_of("loader", self.loader, ("libbpf", "bcc"))
+        _one_of("zero_copy", self.zero_copy, ("auto", "on", "off"))
+        _one_of("nic_time", self.nic_time, ("auto", "on", "off"))
+        _ring("rx_len", self.rx_len, 64)
+        _ring("tx_len", self.tx_len, 64)
+        if self.address is not None:
+            try:
+                ipaddress.IPv4Interface(self.address)
+            except ValueError:
+                raise UsageError(f"address is {self.address!r}; it must be IPV4/LEN, such as 10.0.0.5/24") from None
+
+
+@dataclass(frozen=True, slots=True)
+class TlsOptions:
+    """How TLS is done. Chain and name are verified unless verify is False.
+
+    ca_file, ca_dir: PEM bundle or hashed directory instead of the system's store. minimum, maximum: protocol versions.
+    ciphers: OpenSSL list for TLS 1.2; ciphersuites: for TLS 1.3; groups: key exchange groups. cert_file, key_file: client
+    certificate. keylog_file: NSS key log to append to. pins: SHA-256 of accepted SubjectPublicKeyInfo, as 32 bytes,
+    hex, base64 or "sha256/base64".
+    """
+
+    verify: bool = True
+    ca_file: str | None = None
+    ca_dir: str | None = None
+    minimum: TlsVersion = "1.2"
+    maximum: TlsVersion = "1.3"
+    ciphers: str | None = None
+    ciphersuites: str | None = None
+    groups: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    keylog_file: str | None = None
+    pins: tuple[str | bytes, ...] = ()
+
+    def __post_init__(self) -> None:
+        _one_of("minimum", self.minimum, ("1.2", "1.3"))
+        _one_of("maximum", self.maximum, ("1.2", "1.3"))
+        if self.minimum > self.maximum:
+            raise UsageError("minimum is above maximum: no TLS version is left")
+        if self.cert_file is None and self.key_file is not None:
+            raise UsageError("key_file is given without cert_file")
+        for pin in self.pins:
+            pin_bytes(pin)
+
+
+def pin_bytes(pin: str | bytes) -> bytes:
+    """The 32 bytes of an SPKI pin in any form that TlsOptions takes; UsageError if it is none."""
+    raw = pin
+    if isinstance(raw, str):
+        text = raw.removeprefix("sha256/").removeprefix("sha256//")
+        try:
+            raw = bytes.fromhex(text) if len(text) == 64 else base64.b64decode(text, validate=True)
+        except (ValueError, binascii.Error):
+            raw = b""
+    if len(raw) != 32:
+        raise UsageError(f"pin {pin!r} is not a SHA-256 (32 bytes, 64 hex digits, or base64 of 32 bytes)")
+    return raw

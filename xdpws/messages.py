@@ -1,0 +1,47 @@
+"""What a callback gets."""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from xdpws.timestamps import Stamps
+
+
+class Message:
+    """One data message.
+
+    data: its payload, a memoryview of the receive buffer that is valid in the callback only (using it later raises
+    ValueError; keep `bytes(msg.data)`). binary: False for text (its bytes are UTF-8). stamps: read in the callback too.
+    """
+
+    __slots__ = ("_read_stamps", "binary", "data")
+
+    def __init__(self, data: memoryview, binary: bool, read_stamps: Callable[[], Stamps]) -> None:
+        self.data = data
+        self.binary = binary
+        self._read_stamps: Callable[[], Stamps] | None = read_stamps
+
+    @property
+    def stamps(self) -> Stamps:
+        """When the message passed each stage; made when it is asked for, in the callback."""
+        if self._read_stamps is None:
+            raise ValueError("the stamps of a message can be read only in its callback")
+        return self._read_stamps()
+
+    def _end(self) -> None:
+        """The callback is over: what the message showed is no longer there."""
+        self.data.release()
+        self._read_stamps = None
+
+    @property
+    def text(self) -> str:
+        """The payload decoded as UTF-8 (a copy)."""
+        return str(self.data, "utf-8")
+
+    def __bytes__(self) -> bytes:
+        return bytes(self.data)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __repr__(self) -> str:
+        return f"<Message {'binary' if self.binary else 'text'}, {len(self.data)} bytes>"
