@@ -38,10 +38,10 @@ static inline struct xw_span xw_ip4_payload(struct xw_span pkt, const struct xw_
  * short, hdr_len is not 20 or total_len below it. */
 size_t xw_ip4_emit(struct xw_mspan out, const struct xw_ip4_hdr *h);
 
-static inline bool xw_ip4_is_multicast(uint32_t a) { return a >> 28 == 0xe; }   /* 224/4 */
+static inline bool xw_ip4_is_multicast(uint32_t a) { return a >> 28 == 0xe; }  /* 224/4 */
 static inline bool xw_ip4_is_reserved(uint32_t a) { return a >> 28 == 0xf; }    /* 240/4, limited broadcast included */
 static inline bool xw_ip4_is_loopback(uint32_t a) { return a >> 24 == 127; }
-static inline bool xw_ip4_is_this_net(uint32_t a) { return a >> 24 == 0; }      /* 0/8: "this network", no sender's address */
+static inline bool xw_ip4_is_this_net(uint32_t a) { return a >> 24 == 0; }     /* 0/8: no host's address */
 /* xw_ip4_is_unicast: may be one host's address (says nothing of directed broadcasts, which need the mask). */
 static inline bool xw_ip4_is_unicast(uint32_t a) {
     return !xw_ip4_is_multicast(a) && !xw_ip4_is_reserved(a) && !xw_ip4_is_loopback(a) && !xw_ip4_is_this_net(a);
