@@ -4,7 +4,11 @@
  * Reading: peek shows the contiguous bytes that can be read now, without taking them; consume takes the first n. Bytes
  * that were peeked stay where they are, unchanged, until they are consumed (later peeks may show more behind them).
  * Writing: reserve shows contiguous space that can be filled; commit adds the first n of it to the stream.
- * Nothing blocks and nothing calls back: progress is made in poll (clock as an argument), then state tells. */
+ * Nothing blocks and nothing calls back: progress is made in poll and flush (clock as an argument), then status tells.
+ *
+ * A round of an owner: poll; peek and consume; reserve and commit; flush. Before it sleeps, the owner polls until poll
+ * returns 0 and nothing more was consumed: consuming can make room for what waits in a layer below, of which no
+ * descriptor tells. */
 #ifndef XW_BS_BS_H
 #define XW_BS_BS_H
 #include "base/span.h"
@@ -34,6 +38,9 @@ struct xw_bs_ops {
     struct xw_mspan (*reserve)(struct xw_bs *b);
     void (*commit)(struct xw_bs *b, size_t n);
     void (*shutdown_wr)(struct xw_bs *b);           /* FIN (and close_notify before it, in TLS) after what was committed */
+    /* hands what was committed, consumed or shut down to the layer below now, and receives nothing: an order leaves
+     * without a read before it. poll does the same and more, so that who polls anyway need not flush. */
+    void (*flush)(struct xw_bs *b, uint64_t now_ns);
     void (*abort)(struct xw_bs *b);                 /* RST; state becomes FAILED with XW_ECLOSED */
     /* moves bytes: socket I/O, handshakes, decryption. 0, or XW_EAGAIN when more could be done at once */
     int (*poll)(struct xw_bs *b, uint64_t now_ns);
@@ -41,8 +48,9 @@ struct xw_bs_ops {
     void (*status)(const struct xw_bs *b, struct xw_bs_status *out);
     /* stream offset (from 0) of the first peekable byte */
     uint64_t (*rx_offset)(const struct xw_bs *b);
-    /* stamp of the packet (record, for TLS: of its last packet) that brought the byte at this stream offset; it must be peekable
-     * or just consumed. first: of the first packet of the unit (TLS record) that the byte is in, else the same. */
+    /* stamp of the packet that brought the byte at this stream offset; it is peekable, or was consumed since the last poll.
+     * TLS: last is the packet that completed the byte's record, first the one with the record's first byte; elsewhere the
+     * two are the same. valid is 0 in both when nothing is known. Neither may be NULL. */
     void (*stamp)(const struct xw_bs *b, uint64_t off, struct xw_rxstamp *last, struct xw_rxstamp *first);
     /* human text of the failure below or in this layer, "" if none; lives as long as the stream */
     const char *(*error_text)(const struct xw_bs *b);
