@@ -1,14 +1,14 @@
 /* dev/dev.h: the packet seam, below IP. A device gives received frames in bursts and takes frames to transmit. TCP
- * cannot tell which one is below: AF_XDP (dev/xsk.h), an in-memory pair (dev/pair.h), a pcap player (dev/player.h), or
- * a wrapper around another device (dev/fault.h, dev/tap.h).
+ * cannot tell which one is below: AF_XDP (dev/xsk.h), an in-memory pair (dev/pair.h), a pcap player (dev/player.h),
+ * or a wrapper around another device (dev/fault.h, dev/tap.h).
  *
  * Receive: rx_burst lends frames; the caller returns every one of them by rx_release before it calls rx_burst again
  * (a frame lives no longer than the event array that shows it, so a slow reader cannot starve the FILL ring).
  * Transmit: tx_reserve lends one free frame, the caller writes a whole Ethernet frame into it and calls tx_submit
- * (or tx_cancel); tx_flush hands what was submitted to the link, with at most one system call per 32 frames, and takes
- * completions back. A frame is reused only after the device completed it. Payload that may have to be sent again stays in
- * the connection's send buffer until it is acknowledged, and is copied into a new frame then.
- * No function blocks. A device belongs to one engine and so to one thread. */
+ * (or tx_cancel); tx_flush hands what was submitted to the link, with at most one system call per 32 frames, and
+ * takes completions back. A frame is reused only after the device completed it. Payload that may have to be sent
+ * again stays in the connection's send buffer until it is acknowledged, and is copied into a new frame then. No
+ * function blocks. A device belongs to one engine and so to one thread. */
 #ifndef XW_DEV_DEV_H
 #define XW_DEV_DEV_H
 #include "base/span.h"
@@ -46,6 +46,7 @@ struct xw_dev_caps {
 struct xw_dev_stats {
     uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
     uint64_t tx_kicks, tx_no_frame, tx_ring_full, rx_bad;
+    uint64_t tx_dropped; /* handed over, but the link refused it: gone, only the peer's silence tells */
     /* of the kernel (XDP_STATISTICS), summed over the sockets; 0 for other devices */
     uint64_t k_rx_dropped, k_rx_invalid, k_tx_invalid, k_rx_ring_full, k_fill_empty, k_tx_empty;
 };
@@ -55,13 +56,15 @@ struct xw_dev_ops {
     /* up to max (<= XW_RX_BURST_MAX) frames; returns how many */
     unsigned (*rx_burst)(struct xw_dev *d, struct xw_pkt *pkts, unsigned max);
     void (*rx_release)(struct xw_dev *d, const struct xw_pkt *pkts, unsigned cnt);
-    /* 0 or XW_EAGAIN (no frame or no ring slot: counted, tx_flush and try again) */
+    /* 0 or XW_EAGAIN (no frame or no ring slot: counted, tx_flush and try again). Several may be held at a time */
     int (*tx_reserve)(struct xw_dev *d, struct xw_txbuf *out);
     void (*tx_submit)(struct xw_dev *d, const struct xw_txbuf *b, uint32_t len);
     void (*tx_cancel)(struct xw_dev *d, const struct xw_txbuf *b);
-    /* 0; XW_EAGAIN when something is still to be handed over (call again); XW_ESYS when the link is gone */
+    /* 0; XW_EAGAIN when something is still to be handed over (call again); XW_ESYS when the link is gone (errno tells;
+     * what was submitted goes out if it comes back) */
     int (*tx_flush)(struct xw_dev *d);
-    /* when the device wants tx_flush by itself (completion watchdog, delayed frames of the fault injector): ns on the caller's clock, XW_NEVER if not */
+    /* when the device wants rx_burst and tx_flush by itself (completion watchdog, delayed frames of the fault injector,
+     * a player's next frame): ns on the clock of tick(), XW_NEVER if not */
     uint64_t (*deadline)(const struct xw_dev *d);
     void (*caps)(const struct xw_dev *d, struct xw_dev_caps *out);
     int (*stats)(struct xw_dev *d, struct xw_dev_stats *out);
