@@ -46,11 +46,23 @@ void xw_steer_close(struct xw_steer *s);
 const char *xw_steer_log(void);                         /* libbpf's messages of the last load of this thread */
 /* attaches any XDP program by a BPF link; returns the link's descriptor. The program leaves when it is closed. */
 int xw_xdp_attach(int prog_fd, uint32_t ifindex, int mode);
+struct xw_xdp_info {
+    uint32_t prog_id;
+    uint32_t link_id;       /* of the BPF link that holds it; 0: attached without one, over netlink */
+    uint32_t mode;          /* enum xw_xdp_mode; 3: offloaded to the NIC */
+    char name[16];          /* of the program; "" if it has none */
+};
+/* the XDP program of an interface of this network namespace: 1 and *out, or 0 when there is none */
+int xw_xdp_query(uint32_t ifindex, struct xw_xdp_info *out);
+/* takes it off, provided that it is still the one that xw_xdp_query told: XW_ESTATE if not */
+int xw_xdp_detach(uint32_t ifindex, const struct xw_xdp_info *info);
 int xw_bpf_map_update(int map_fd, const void *key, const void *value);
 int xw_bpf_map_delete(int map_fd, const void *key);
 int xw_bpf_map_lookup(int map_fd, const void *key, void *value);
 int xw_bpf_cpu_count(void);                             /* possible CPUs: length of a per-CPU value array */
-/* one BPF_PROG_TEST_RUN; returns the XDP verdict. out_len in/out. rx_queue and ifindex 0: not set in the context */
+/* one BPF_PROG_TEST_RUN; returns the XDP verdict. pkt begins with meta_len bytes of metadata (multiple of 4), and len counts
+ * them; out likewise (out_len: its room, then what was written, *out_meta_len of it metadata). The interface must have a running
+ * receive queue of that number; ifindex 0: the context names none, the queue is 0. A device-bound program: XW_ESYS */
 int xw_bpf_test_run(int prog_fd, const void *pkt, uint32_t len, uint32_t meta_len, uint32_t ifindex, uint32_t rx_queue,
                     void *out, uint32_t *out_len, uint32_t *out_meta_len);
 
