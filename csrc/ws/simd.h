@@ -9,7 +9,7 @@ struct xw_ws_simd {
     const char *name; /* "scalar", "sse2", "avx2" */
     /* dst[i] = src[i] ^ key[i % 4]; dst == src is allowed, other overlap is not */
     void (*mask)(uint8_t *dst, const uint8_t *src, size_t len, const uint8_t key[4]);
-    /* a number n such that the first n bytes are ASCII: exactly the length of the ASCII prefix */
+    /* length of the ASCII prefix */
     size_t (*ascii)(const uint8_t *p, size_t len);
     /* index of the first byte at which [p, p + len) cannot be valid UTF-8 any more; len if it is valid or could still be
      * continued; *tail then is the number of bytes (0 … 3) at its end that begin an unfinished character */
@@ -17,6 +17,9 @@ struct xw_ws_simd {
 };
 
 extern const struct xw_ws_simd xw_ws_simd_scalar;
+#ifdef __x86_64__
+extern const struct xw_ws_simd xw_ws_simd_sse2, xw_ws_simd_avx2; /* only for the list in simd.c */
+#endif
 
 /* xw_ws_simd_row: the n-th row that this CPU can run, slowest (scalar) first; NULL past the last. For tests and benchmarks. */
 const struct xw_ws_simd *xw_ws_simd_row(unsigned n);
