@@ -15,7 +15,7 @@ import binascii
 import gzip
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,7 @@ class Feed:
             raise self._error(1, f"the header's rx_sha256 is {promised.rx_sha256}, the records' {digest.hexdigest()}")
         return digest
 
-    def _lines(self) -> Iterator[tuple[int, bytes]]:
+    def _lines(self) -> Generator[tuple[int, bytes], None, None]:
         number = 0
         try:
             with gzip.open(self.path, "rb") as stream:
@@ -176,7 +176,9 @@ class Feed:
         raise self._error(number, 'expected exactly one string of "payload" and "payload_b64"')
 
 
-def write_feed(path: str | Path, records: Iterable[Record], venue: str = "", url: str = "", **header: Any) -> FeedDigest:
+def write_feed(
+    path: str | Path, records: Iterable[Record], venue: str = "", url: str = "", **header: Any
+) -> FeedDigest:
     """Write records as a feed file and return the digest of its rx records.
 
     The header's statistics are computed from the records, which therefore are held in memory once. Further keyword

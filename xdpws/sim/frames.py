@@ -8,10 +8,11 @@ from __future__ import annotations
 import random
 import struct
 from collections.abc import Sequence
+from itertools import pairwise
 
 from xdpws.sim.stamp import SLOT
 
-__all__ = ["CONTINUATION", "FRAGMENTS", "PING", "PONG", "Framer", "encode_frame", "encode_fragments"]
+__all__ = ["CONTINUATION", "FRAGMENTS", "PING", "PONG", "Framer", "encode_fragments", "encode_frame"]
 
 CONTINUATION = 0
 PING = 9
@@ -38,7 +39,7 @@ def encode_fragments(opcode: int, payload: bytes, cuts: Sequence[int], between: 
     """
     edges = [0, *cuts, len(payload)]
     parts = []
-    for i, (begin, end) in enumerate(zip(edges, edges[1:], strict=False)):
+    for i, (begin, end) in enumerate(pairwise(edges)):
         last = i == len(cuts)
         parts.append(encode_frame(opcode if i == 0 else CONTINUATION, payload[begin:end], fin=last))
         if not last and i < len(between):

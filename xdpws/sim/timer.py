@@ -20,7 +20,12 @@ _TFD_TIMER_ABSTIME = 1
 
 
 class _Itimerspec(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_long) for name in ("interval_s", "interval_ns", "value_s", "value_ns")]  # noqa: RUF012
+    _fields_ = [(name, ctypes.c_long) for name in ("interval_s", "interval_ns", "value_s", "value_ns")]
+
+
+def _resolve(fired: asyncio.Future[None]) -> None:
+    if not fired.done():
+        fired.set_result(None)
 
 
 class PreciseTimer:
@@ -41,7 +46,7 @@ class PreciseTimer:
             raise SetupError.from_errno("set a timer", ctypes.get_errno())
         loop = asyncio.get_running_loop()
         fired: asyncio.Future[None] = loop.create_future()
-        loop.add_reader(self._fd, lambda: fired.done() or fired.set_result(None))
+        loop.add_reader(self._fd, _resolve, fired)
         try:
             await fired
         finally:

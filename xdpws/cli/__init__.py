@@ -1,0 +1,1 @@
+"""The command `xdpws`: one module a sub-command, `main` brings them together."""
