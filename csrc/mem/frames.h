@@ -31,11 +31,11 @@ enum xw_frame_state {
 
 struct xw_frames {
     uint8_t *area;
-    uint32_t frame_len;                    /* bytes of each frame */
-    uint32_t cnt;                          /* frames of the pool */
-    uint32_t *stack;                       /* ids of the free frames; the next one out is the last */
-    uint32_t held[XW_FRAME_STATES];        /* frames in each state; held[XW_FRAME_FREE] is also the depth of the stack */
-    uint8_t *state;                        /* of each frame; NULL in builds without XW_CHECKED */
+    uint32_t frame_len;               /* bytes of each frame */
+    uint32_t cnt;                     /* frames of the pool */
+    uint32_t *stack;                  /* ids of the free frames; the next one out is the last */
+    uint32_t held[XW_FRAME_STATES];   /* frames in each state; of FREE: also the depth of the stack */
+    uint8_t *state;                   /* of each frame; NULL in builds without XW_CHECKED */
 };
 
 /* xw_frames_init: all frames free. area must have cnt * frame_len bytes. 0, XW_EINVAL or XW_ENOMEM. */
