@@ -17,6 +17,7 @@ from xdpws.errors import SetupError, UsageError, XdpwsError
 __all__ = ["COMMANDS", "cli", "main"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "doctor": ("xdpws.cli.doctor:doctor", "Check whether an interface and this host are fit for AF_XDP."),
     "sim": ("xdpws.cli.sim:sim", "Play a recorded or synthetic exchange feed to WebSocket clients."),
 }
 """Name → ("module:function", one line of help). The function is a `click.Command`."""

@@ -43,6 +43,9 @@ class Netlink(Protocol):
     def link_in(self, nsid: int, index: int) -> LinkInfo:
         """An interface of another namespace, by the id that namespace has in this one."""
 
+    def namespace_id(self, fd: int) -> int | None:
+        """The id of the namespace behind a descriptor of /run/netns/… or /proc/…/ns/net; None if it has none here."""
+
     def set_link(self, index: int, *, mtu: int | None = None, up: bool | None = None) -> None:
         """Changes an interface."""
 

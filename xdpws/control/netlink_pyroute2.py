@@ -20,6 +20,7 @@ from pyroute2.netlink import ctrlmsg, genlmsg
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.ndmsg import ndmsg
+from pyroute2.netlink.rtnl.nsidmsg import nsidmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from xdpws.control.model import (
@@ -48,6 +49,7 @@ _NEWLINK, _DELLINK, _GETLINK, _SETLINK = 16, 17, 18, 19
 _NEWADDR, _GETADDR = 20, 22
 _NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
 _NEWNEIGH, _DELNEIGH, _GETNEIGH = 28, 29, 30
+_GETNSID = 90
 _GRP_LINK, _GRP_NEIGH, _GRP_IPV4_ROUTE = 1, 3, 7
 _RTM_F_FIB_MATCH = 0x2000
 _RTM_F_CLONED = 0x200
@@ -303,6 +305,12 @@ class Pyroute2Netlink:
         msg["index"] = index
         msg["attrs"] = [("IFLA_TARGET_NETNSID", nsid)]
         return _link(self._rt.request(msg, _GETLINK, 0)[0])
+
+    def namespace_id(self, fd: int) -> int | None:
+        msg = nsidmsg()
+        msg["attrs"] = [("NETNSA_FD", fd)]
+        nsid = _decode(nsidmsg, self._rt.request(msg, _GETNSID, 0)[0]).get_attr("NETNSA_NSID")
+        return nsid if nsid is not None and nsid < 1 << 31 else None  # -1: NETNSA_NSID_NOT_ASSIGNED
 
     def set_link(self, index: int, *, mtu: int | None = None, up: bool | None = None) -> None:
         msg = ifinfmsg()
