@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 from typing import NoReturn
 
-from xdpws._enums import Err
-
 from xdpws._core import ffi, lib
+from xdpws._enums import Err
 from xdpws.errors import InternalError, SetupError, UsageError
+
+__all__ = ["ABI", "check", "fail", "ffi", "lib", "text"]
 
 ABI = 1
 """What `xw_abi_version()` must return; csrc/engine/api.c holds the other half."""

@@ -1,7 +1,7 @@
 """What a loader of the steering program is: it gets the program into the kernel and hands over descriptors.
 
-Two exist: `LibbpfLoader` (an object compiled ahead of time) and `BccLoader` (compiled on this host at every start). What
-is done with the descriptors, attaching and the maps, is the same for both and in `steering`.
+Two exist: `LibbpfLoader` (an object compiled ahead of time) and `BccLoader` (compiled on this host at every start).
+What is done with the descriptors, attaching and the maps, is the same for both and in `steering`.
 """
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def _resolve(interface: str | int) -> tuple[int, str]:
         if isinstance(interface, int):
             return interface, socket.if_indextoname(interface)
         return socket.if_nametoindex(interface), interface
-    except (OSError, OverflowError, UnicodeError):
+    except (OSError, OverflowError, ValueError):
         raise SetupError(step, "there is no such interface", "ip -br link", errno.ENODEV) from None
 
 
@@ -292,9 +292,9 @@ class Steering:
             raise UsageError(f"queue is {queue}; it must be 0 to {MAX_QUEUES - 1}")
         self._write("xsks", struct.pack("=I", queue), struct.pack("=i", fd))
 
-    def unbind_socket(self, queue: int) -> bool:
-        """Packets of this receive queue go to the kernel; False if there was no socket."""
-        return self._delete("xsks", struct.pack("=I", queue))
+    def unbind_socket(self, queue: int) -> None:
+        """Packets of this receive queue go to the kernel; nothing to do if there is no socket."""
+        self._delete("xsks", struct.pack("=I", queue))
 
     def set_dedicated(self, ip: Ip | None) -> None:
         """The stack's own address: ARP, echo requests and all TCP for it are ours. None: shared mode."""
