@@ -80,7 +80,7 @@ XW_FN __u32 xw_parse_ip4(struct xw_cursor *c, struct xw_ip4_hdr **out, __u32 *le
 /* A TCP header whose data offset lies within the len bytes of the segment; NULL if it is none. */
 XW_FN struct xw_tcp_hdr *xw_parse_tcp(struct xw_cursor *c, __u32 len) {
     struct xw_tcp_hdr *tcp = c->at;
-    if ((void *)(tcp + 1) > c->end || len < sizeof *tcp)
+    if ((void *)(tcp + 1) > c->end)
         return 0;
     __u32 hdr = (tcp->off >> 4) * 4;
     return hdr < sizeof *tcp || hdr > len ? 0 : tcp;
