@@ -116,7 +116,8 @@ class Feed:
         except (gzip.BadGzipFile, zlib.error) as exc:
             raise self._error(number + 1, f"not valid gzip: {exc}") from None
         except OSError as exc:
-            raise FeedError(f"read feed {self.path}", exc.strerror or str(exc), "", exc.errno) from None
+            hint = "xdpws sim synthetic  (needs no file)" if isinstance(exc, FileNotFoundError) else ""
+            raise FeedError(f"read feed {self.path}", exc.strerror or str(exc), hint, exc.errno) from None
 
     def _error(self, line: int, cause: str) -> FeedError:
         return FeedError(f"read feed {self.path}", f"line {line}: {cause}")
