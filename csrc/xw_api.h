@@ -108,6 +108,7 @@ struct xw_net_cfg {
     uint32_t ip;             /* our address */
     uint32_t mask;           /* of its network */
     uint32_t mtu;            /* of the interface */
+    uint16_t vlan_tpid[2];   /* of each tag; 0: 0x8100 (802.1Q) */
 };
 /* the device becomes the engine's own */
 int xw_engine_attach(struct xw_engine *e, struct xw_dev *dev, const struct xw_net_cfg *cfg);

@@ -24,6 +24,17 @@
 #define XW_MTU_MAX 9000u
 /* RFC 791: every link carries 68 octets; RFC 1191 section 3 takes no smaller value from an ICMP message. */
 #define XW_MTU_MIN 68u
+/* Neighbours known at a time: a trading host talks through one or two gateways and a few hosts of its own network; above it
+ * the one that was not used for the longest time is forgotten and asked for again when it is needed. */
+#define XW_NEIGH_MAX 64u
+/* Routes: default, connected, and what the host's main table holds for the venues; above it adding fails. */
+#define XW_ROUTES_MAX 64u
+/* Destinations with a path MTU below their route's: as many as there are peers with a tunnel on the way; above it the one
+ * that ends first is forgotten, which costs one more ICMP exchange. */
+#define XW_PMTU_MAX 64u
+/* ARP answers and echo replies waiting to be sent: they leave in the same poll; above it they are dropped and counted. */
+#define XW_ARP_REPLIES_MAX 8u
+#define XW_ECHO_MAX 4u
 /* RFC 6455 5.5: payload of a control frame. */
 #define XW_WS_CONTROL_MAX 125u
 /* Frame header: 2 + 8 length + 4 mask. */

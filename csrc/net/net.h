@@ -10,8 +10,8 @@
  * Shared mode: the host's address and MAC; the host's kernel does ARP and echo, neighbours come from it by
  * xw_net_neigh_set and no ARP is ever sent. Dedicated mode: an address of the stack's own; ARP by RFC 826, address
  * claimed and defended by RFC 5227, echo answered.
- * Not done: IPv6, reassembly (fragments are dropped and counted), sending of ICMP errors, redirects (RFC 1122 lets a host
- * with configured routes ignore them), multicast. */
+ * Not done: IPv6, reassembly (fragments are dropped and counted), sending of ICMP errors, redirects (RFC 1122
+ * lets a host with configured routes ignore them), multicast. */
 #ifndef XW_NET_NET_H
 #define XW_NET_NET_H
 #include "base/err.h"
@@ -62,9 +62,9 @@ struct xw_net_tcp {
 };
 
 enum xw_net_icmp_kind {
-    XW_NET_ICMP_UNREACH_HARD = 1,/* protocol or port unreachable, source route failed … see code; RFC 1122 4.2.3.9: hard */
-    XW_NET_ICMP_UNREACH_SOFT,    /* network or host unreachable: soft */
-    XW_NET_ICMP_PROHIBITED,      /* by administration (codes 9, 10, 13): soft since RFC 5927 6.1 for synchronized states */
+    XW_NET_ICMP_UNREACH_HARD = 1,/* protocol or port unreachable (codes 2, 3); RFC 1122 4.2.3.9: hard */
+    XW_NET_ICMP_UNREACH_SOFT,    /* network or host (0, 1, 5 … 8, 11, 12): soft */
+    XW_NET_ICMP_PROHIBITED,      /* by administration (9, 10, 13 … 15): as hard as the caller sees it */
     XW_NET_ICMP_FRAG_NEEDED,     /* mtu says what the next hop takes */
     XW_NET_ICMP_TIME_EXCEEDED,   /* soft */
     XW_NET_ICMP_PARAM_PROBLEM,   /* soft */
@@ -103,8 +103,8 @@ struct xw_net_hop {
     uint16_t neigh;     /* where the neighbour was last found; a hint */
     uint16_t pad;
 };
-/* xw_net_route: makes *hop current for dst. 0: it was; 1: it was made anew (mtu may have changed); XW_EUNREACH: no route
- * (counted TX_NO_ROUTE). One comparison when nothing changed: call it before each burst of segments. */
+/* xw_net_route: makes *hop current for dst. 0: it was; 1: it was made anew (mtu may have changed); XW_EUNREACH: no
+ * route (counted TX_NO_ROUTE). One comparison when nothing changed: call it before each burst of segments. */
 int xw_net_route(struct xw_net *n, uint32_t dst, struct xw_net_hop *hop);
 
 struct xw_net_ip {
@@ -114,23 +114,24 @@ struct xw_net_ip {
 /* xw_net_header_len: bytes of Ethernet (with tags) and IPv4 header: the L4 part of a frame begins there. */
 size_t xw_net_header_len(const struct xw_net *n);
 /* xw_net_eth_ip: writes both headers in front of l4_len bytes; frame is the buffer from its Ethernet header on. Returns
- * xw_net_header_len; the frame to send is that + l4_len bytes long. XW_EAGAIN: the neighbour is being resolved (dedicated)
- * or not known yet (shared), counted TX_NO_NEIGH: keep the segment and try again; XW_EUNREACH: the neighbour does not
- * answer, asked again after a pause; XW_ETOOBIG: longer than hop->mtu, counted TX_TOO_LONG; XW_EADDRINUSE. */
+ * xw_net_header_len; the frame to send is that + l4_len bytes long. XW_EAGAIN: the neighbour is being resolved
+ * (dedicated) or not known yet (shared), counted TX_NO_NEIGH: keep the segment and try again; XW_EUNREACH: it does not
+ * answer, asked again after a pause (counted too); XW_ETOOBIG: longer than hop->mtu or than the frame, counted
+ * TX_TOO_LONG; XW_EADDRINUSE: see XW_NET_ADDR_CONFLICT. */
 int xw_net_eth_ip(struct xw_net *n, struct xw_net_hop *hop, struct xw_mspan frame, size_t l4_len,
                   const struct xw_net_ip *ip, uint64_t now_ns);
-/* xw_net_confirm: TCP made progress by this hop (new data was acknowledged): its neighbour is reachable, no probe needed. */
+/* xw_net_confirm: TCP made progress by this hop (new data was acknowledged): its neighbour is reachable, no probe. */
 void xw_net_confirm(struct xw_net *n, const struct xw_net_hop *hop, uint64_t now_ns);
 
-/* xw_net_output: writes the next frame of our own (ARP, echo reply); returns its length, 0: nothing to send now. A frame
- * needs XW_ETH_HDR_MAX + MTU bytes; with less room what does not fit stays. */
+/* xw_net_output: writes the next frame of our own (ARP, echo reply); returns its length (60 or more), 0: nothing to
+ * send now. The frame must have room for XW_ETH_HDR_MAX + MTU bytes, or nothing is written. */
 size_t xw_net_output(struct xw_net *n, struct xw_mspan frame, uint64_t now_ns);
 /* xw_net_pending: xw_net_output would give something. */
 bool xw_net_pending(const struct xw_net *n);
 
 /* ---- configuration and time ----------------------------------------------------------------------------------- */
-/* xw_net_route_add: packets for net/mask go to gateway (0: on link; need not be in our network) with mtu (0: the
- * interface's). The longest mask wins; same net and mask: replaced. XW_EINVAL, XW_ENOSPC. */
+/* xw_net_route_add: packets for net/mask go to gateway (0: on link; need not be in our network) with mtu (0, or above
+ * the interface's: the interface's). The longest mask wins; same net and mask: replaced. XW_EINVAL, XW_ENOSPC. */
 int xw_net_route_add(struct xw_net *n, uint32_t net, uint32_t mask, uint32_t gateway, uint32_t mtu);
 /* xw_net_route_del: 0, or XW_EINVAL when there is no such route. */
 int xw_net_route_del(struct xw_net *n, uint32_t net, uint32_t mask);

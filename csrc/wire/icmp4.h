@@ -42,8 +42,8 @@ struct xw_icmp4_quote {
     uint16_t total_len;  /* of the quoted packet, as it says */
     uint8_t proto;
 };
-/* xw_icmp4_quote_parse: body is what follows the ICMP header. ICMP_QUOTE when it is not the beginning of an unfragmented
- * (or first fragment of an) IPv4 packet with at least 8 bytes behind its header; else NONE with *q filled. The
- * quoted header's checksum is not looked at: routers quote it after they changed the TTL. */
+/* xw_icmp4_quote_parse: body is what follows the ICMP header. ICMP_QUOTE when it is not the beginning of an
+ * unfragmented (or first fragment of an) IPv4 packet with at least 8 bytes behind its header; else NONE with *q filled.
+ * The quoted header's checksum is not looked at: routers quote it after they changed the TTL. */
 enum xw_drop xw_icmp4_quote_parse(struct xw_span body, struct xw_icmp4_quote *q);
 #endif
