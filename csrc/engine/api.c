@@ -1,0 +1,19 @@
+/* engine/api.c: library functions of xw_api.h that belong to no engine. */
+#include "xw.h"
+#include "dev/dev.h"
+#include <openssl/crypto.h>
+#include <time.h>
+
+/* Raised with every change of a struct or prototype in xw_api.h; xdpws/_ffi.py holds the other half. */
+#define XW_ABI 1u
+
+uint32_t xw_abi_version(void) { return XW_ABI; }
+const char *xw_openssl_version(void) { return OpenSSL_version(OPENSSL_VERSION); }
+
+uint64_t xw_monotonic_ns(void) {
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+void xw_dev_close(struct xw_dev *d) { d->ops->close(d); }

@@ -1,0 +1,306 @@
+/* engine/engine.c: an engine's life, and one poll. */
+#include "engine/engine.h"
+#include "base/setup_error.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Sockets of an engine that are read at every poll; with more, epoll says which. */
+#define SOCKETS_READ_BLINDLY 4u
+
+static uint64_t stamp_clock(void *arg) {
+    (void)arg;
+    return xw_monotonic_ns();
+}
+
+static uint64_t thread_id(void) { return (uint64_t)syscall(SYS_gettid); }
+
+bool xw_engine_thread_ok(const struct xw_engine *e) {
+#ifdef XW_CHECKED
+    return e->thread == thread_id();
+#else
+    (void)e; /* the Python face checks once a call that is not hot */
+    return true;
+#endif
+}
+
+static bool power_of_two_from(uint32_t v, uint32_t least) { return v >= least && !(v & (v - 1)); }
+
+int xw_engine_new(const struct xw_engine_cfg *cfg, struct xw_engine **out) {
+    if (!cfg->max_conns || cfg->max_conns > XW_CONNS_MAX || !power_of_two_from(cfg->rcvbuf_len, 65536) ||
+        !power_of_two_from(cfg->sndbuf_len, 65536) || !power_of_two_from(cfg->plain_len, 65536))
+        return XW_EINVAL;
+    struct xw_engine *e = calloc(1, sizeof *e);
+    if (!e)
+        return xw_setup_fail(XW_ENOMEM, "allocate the engine");
+    e->cfg = *cfg;
+    e->clock = stamp_clock;
+    e->thread = thread_id();
+    xw_rng_init(&e->rng, cfg->seed);
+    e->conns = calloc(cfg->max_conns, sizeof *e->conns);
+    if (!e->conns) {
+        xw_setup_fail(XW_ENOMEM, "allocate the connections");
+        goto err_free;
+    }
+    e->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (e->epoll_fd < 0) {
+        xw_setup_fail(XW_ESYS, "epoll_create1");
+        goto err_free;
+    }
+    *out = e;
+    return XW_OK;
+err_free:
+    free(e->conns);
+    free(e);
+    return XW_ENOMEM;
+}
+
+void xw_engine_free(struct xw_engine *e) {
+    if (!e)
+        return;
+    for (uint32_t i = 0; i < e->cfg.max_conns; i++) {
+        struct xw_conn *c = &e->conns[i];
+        if (c->phase == CONN_LIVE)
+            c->lower->ops->abort(c->lower);
+        xw_conn_recycle(e, c);
+    }
+    if (e->dev) {
+        xw_packets_transmit(e, e->now_ns); /* the resets */
+        e->dev->ops->close(e->dev);
+    }
+    for (uint32_t i = 0; i < e->cfg.max_conns; i++)
+        xw_conn_release_memory(&e->conns[i]);
+    close(e->epoll_fd);
+    free(e->tcp_mem);
+    free(e->net_mem);
+    free(e->conns);
+    free(e);
+}
+
+static int watch_device(struct xw_engine *e, struct xw_dev *dev) {
+    int fd;
+    for (unsigned n = 0; (fd = dev->ops->fd(dev, n)) >= 0; n++) {
+        struct epoll_event ev = { .events = EPOLLIN, .data.u32 = 0 };
+        if (epoll_ctl(e->epoll_fd, EPOLL_CTL_ADD, fd, &ev))
+            return xw_setup_fail(XW_ESYS, "watch the device's descriptors");
+    }
+    return XW_OK;
+}
+
+int xw_engine_attach(struct xw_engine *e, struct xw_dev *dev, const struct xw_net_cfg *cfg) {
+    if (!xw_engine_thread_ok(e))
+        return XW_ETHREAD;
+    if (e->dev)
+        return XW_ESTATE;
+    struct xw_tcp_cfg tcp;
+    xw_tcp_cfg_default(&tcp);
+    tcp.max_conns = e->cfg.max_conns;
+    tcp.rng = &e->rng;
+    tcp.drops = e->drops;
+    tcp.opts.time_wait_ns = XW_NS_PER_S; /* a client's ports are picked at random; the flow leaves the card with it */
+    e->tcp_opts = tcp.opts;
+    size_t tcp_len = xw_tcp_stack_size(&tcp);
+    e->net_mem = calloc(1, xw_net_size());
+    e->tcp_mem = aligned_alloc(64, (tcp_len + 63) / 64 * 64);
+    int rc = XW_ENOMEM;
+    if (!e->net_mem || !e->tcp_mem) {
+        xw_setup_fail(rc, "allocate the TCP stack");
+        goto err_free;
+    }
+    rc = xw_net_init(e->net_mem, cfg, &e->rng, e->drops, &e->net);
+    if (!rc)
+        rc = xw_tcp_stack_init(e->tcp_mem, tcp_len, &tcp, &e->tcp);
+    if (!rc)
+        rc = watch_device(e, dev);
+    if (rc)
+        goto err_free;
+    e->dev = dev;
+    e->now_ns = xw_monotonic_ns();
+    xw_net_start(e->net, cfg->dedicated ? XW_NET_CLAIM_FAST : XW_NET_CLAIM_NONE, e->now_ns);
+    return XW_OK;
+err_free:
+    free(e->net_mem);
+    free(e->tcp_mem);
+    e->net_mem = e->tcp_mem = NULL;
+    return rc;
+}
+
+int xw_engine_route(struct xw_engine *e, uint32_t net, uint32_t mask, uint32_t gateway, uint32_t mtu) {
+    return e->net ? xw_net_route_add(e->net, net, mask, gateway, mtu) : XW_ESTATE;
+}
+
+int xw_engine_neigh(struct xw_engine *e, uint32_t ip, const uint8_t mac[6]) {
+    return e->net ? xw_net_neigh_set(e->net, ip, mac, xw_monotonic_ns()) : XW_ESTATE;
+}
+
+void xw_engine_work(struct xw_engine *e, struct xw_conn *c) {
+    if (c->in_work)
+        return;
+    c->in_work = true;
+    c->next_work = NULL;
+    if (e->work_tail)
+        e->work_tail->next_work = c;
+    else
+        e->work_head = c;
+    e->work_tail = c;
+}
+
+static struct xw_conn *work_take(struct xw_engine *e) {
+    struct xw_conn *c = e->work_head;
+    if (c) {
+        e->work_head = c->next_work;
+        if (!e->work_head)
+            e->work_tail = NULL;
+        c->in_work = false;
+    }
+    return c;
+}
+
+/* What the last poll showed is over: bytes are consumed, ended connections leave. */
+static void release_shown(struct xw_engine *e) {
+    if (!e->shown_any)
+        return;
+    e->shown_any = false;
+    for (uint32_t i = 0; i < e->cfg.max_conns; i++) {
+        struct xw_conn *c = &e->conns[i];
+        if (!c->shown)
+            continue;
+        c->shown = false;
+        if (c->phase == CONN_ENDED)
+            xw_conn_recycle(e, c);
+        else if (c->ws)
+            xw_ws_release(c->ws);
+    }
+}
+
+/* Sockets that have something, by asking each (few) or epoll (many). */
+static void sockets_ready(struct xw_engine *e) {
+    if (!e->sock_cnt)
+        return;
+    if (e->sock_cnt <= SOCKETS_READ_BLINDLY) {
+        for (uint32_t i = 0, seen = 0; i < e->cfg.max_conns && seen < e->sock_cnt; i++)
+            if (e->conns[i].phase == CONN_LIVE && e->conns[i].transport == XW_TRANSPORT_SOCKET) {
+                xw_engine_work(e, &e->conns[i]);
+                seen++;
+            }
+        return;
+    }
+    struct epoll_event evs[64];
+    int n = epoll_wait(e->epoll_fd, evs, 64, 0);
+    for (int i = 0; i < n; i++) {
+        struct xw_conn *c = xw_conn_find(e, evs[i].data.u32);
+        if (c)
+            xw_engine_work(e, c);
+    }
+}
+
+/* Waiting for room to write makes a socket always ready, so EPOLLOUT is asked for only while it is wanted. */
+static void socket_interest(struct xw_engine *e, struct xw_conn *c) {
+    uint32_t out = xw_bs_sock_want_write(c->lower) ? EPOLLOUT : 0;
+    uint32_t in = c->paused ? 0 : EPOLLIN;
+    if ((out | in) == c->epoll_mask)
+        return;
+    struct epoll_event ev = { .events = out | in | EPOLLRDHUP, .data.u32 = c->id };
+    if (!epoll_ctl(e->epoll_fd, EPOLL_CTL_MOD, xw_bs_sock_fd(c->lower), &ev))
+        c->epoll_mask = out | in;
+}
+
+/* Connections whose time has come. A walk over all slots, at most once a millisecond. */
+static void deadlines_due(struct xw_engine *e, uint64_t now_ns) {
+    if (now_ns < e->next_due)
+        return;
+    uint64_t next = XW_NEVER;
+    for (uint32_t i = 0; i < e->cfg.max_conns; i++) {
+        struct xw_conn *c = &e->conns[i];
+        if (c->phase != CONN_LIVE)
+            continue;
+        uint64_t d = xw_conn_deadline(c);
+        if (d <= now_ns)
+            xw_engine_work(e, c);
+        else if (d < next)
+            next = d;
+    }
+    e->next_due = next > now_ns + XW_NS_PER_MS ? now_ns + XW_NS_PER_MS : next;
+}
+
+static void tcp_changes(struct xw_engine *e) {
+    struct xw_tcp *t;
+    uint32_t what;
+    while ((t = xw_tcp_changed(e->tcp, &what))) {
+        struct xw_conn *c = xw_tcp_user(t);
+        if (c && c->phase == CONN_LIVE)
+            xw_engine_work(e, c);
+    }
+}
+
+static uint32_t pump_all(struct xw_engine *e, uint64_t now_ns, struct xw_event *events, uint32_t max) {
+    uint32_t n = 0;
+    /* A connection that has more puts itself behind the last of this round. */
+    struct xw_conn *last = e->work_tail, *c = NULL;
+    while (n < max && c != last && (c = work_take(e))) {
+        if (c->phase != CONN_LIVE)
+            continue;
+        n += xw_conn_pump(e, c, now_ns, events + n, max - n);
+        if (c->phase == CONN_LIVE && c->transport == XW_TRANSPORT_SOCKET)
+            socket_interest(e, c);
+    }
+    return n;
+}
+
+int xw_poll(struct xw_engine *e, uint64_t now_ns, struct xw_event *events, uint32_t max) {
+    if (!xw_engine_thread_ok(e))
+        return XW_ETHREAD;
+    e->now_ns = now_ns;
+    e->polls++;
+    release_shown(e);
+    if (e->dev) {
+        if (e->tx_pending)
+            xw_packets_transmit(e, now_ns);
+        xw_packets_receive(e, now_ns);
+        xw_net_tick(e->net, now_ns);
+        xw_tcp_tick(e->tcp, now_ns);
+        tcp_changes(e);
+    }
+    sockets_ready(e);
+    deadlines_due(e, now_ns);
+    uint32_t n = e->work_head ? pump_all(e, now_ns, events, max) : 0;
+    e->events += n;
+    if (e->dev) {
+        e->tx_pending |= e->any_held || xw_tcp_pending(e->tcp) || xw_net_pending(e->net) ||
+                         e->dev->ops->deadline(e->dev) <= now_ns;
+        if (!n && e->tx_pending)
+            xw_packets_transmit(e, now_ns);
+    }
+    return (int)n;
+}
+
+uint64_t xw_engine_deadline(const struct xw_engine *e) {
+    if (e->work_head || e->tx_pending || e->shown_any)
+        return 0;
+    uint64_t d = XW_NEVER;
+    if (e->dev) {
+        uint64_t t[3] = { xw_tcp_deadline(e->tcp), xw_net_deadline(e->net), e->dev->ops->deadline(e->dev) };
+        for (unsigned i = 0; i < 3; i++)
+            d = t[i] < d ? t[i] : d;
+    }
+    for (uint32_t i = 0; e->open_cnt && i < e->cfg.max_conns; i++) {
+        if (e->conns[i].phase != CONN_LIVE)
+            continue;
+        uint64_t t = xw_conn_deadline(&e->conns[i]);
+        d = t < d ? t : d;
+    }
+    return d;
+}
+
+int xw_engine_fd(const struct xw_engine *e) { return e->epoll_fd; }
+
+int xw_engine_wait(struct xw_engine *e, uint64_t timeout_ns) {
+    struct pollfd p = { .fd = e->epoll_fd, .events = POLLIN };
+    struct timespec ts = { .tv_sec = (time_t)(timeout_ns / XW_NS_PER_S), .tv_nsec = (long)(timeout_ns % XW_NS_PER_S) };
+    int rc = ppoll(&p, 1, timeout_ns == XW_NEVER ? NULL : &ts, NULL);
+    return rc < 0 ? xw_setup_fail(XW_ESYS, "ppoll") : rc;
+}

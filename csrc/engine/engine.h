@@ -1,0 +1,108 @@
+/* engine/engine.h: what the files of the engine share. The engine is the only place that knows concrete devices and
+ * streams: it owns the device, the network layer, the TCP stack and the connections, and moves packets and bytes between
+ * them in xw_poll. Public functions are documented in xw_api.h.
+ *
+ * One poll: release what the last one showed → receive a burst → timers → each connection that has work (bytes moved, one TLS
+ * record decrypted, frames parsed, events) → transmit. When the poll has events the transmit step waits for the next call,
+ * so that a message is with the user before its ACK is with the kernel; xw_engine_deadline says "now" then.
+ *
+ * Files: engine.c life and poll; packets.c device ↔ net ↔ TCP; conn.c a connection's life; conn_io.c send, read, write, close;
+ * pump.c bytes → events; info.c figures; api.c library functions. */
+#ifndef XW_ENGINE_ENGINE_H
+#define XW_ENGINE_ENGINE_H
+#include "base/err.h"
+#include "base/limits.h"
+#include "base/rng.h"
+#include "base/stamp.h"
+#include "bs/bs.h"
+#include "bs/bs_sock.h"
+#include "bs/bs_tcp.h"
+#include "dev/dev.h"
+#include "mem/bytering.h"
+#include "net/net.h"
+#include "tcp/tcp.h"
+#include "tls/tls.h"
+#include "ws/conn.h"
+#include "xw.h"
+#include <stdbool.h>
+
+enum conn_phase {
+    CONN_FREE = 0,
+    CONN_LIVE,
+    CONN_ENDED      /* CLOSED was delivered; the slot is freed by the next poll, its text is valid until then */
+};
+
+struct xw_conn {
+    uint32_t id;            /* slot | generation << 16 */
+    enum conn_phase phase;
+    uint8_t transport, proto;
+    bool in_work;           /* is in the engine's work list */
+    bool paused;
+    bool opened;            /* OPEN was delivered */
+    bool closing;           /* xw_conn_close was called */
+    bool want_writable;     /* a send took less than it was given */
+    bool readable_told;     /* raw: READABLE was delivered and the reader has not emptied the stream since */
+    bool eof_told;          /* raw: the end was read */
+    bool aborted;           /* xw_conn_abort was called */
+    bool timed_out;         /* open_deadline or close_deadline has passed */
+    bool shown;             /* events of the last poll point into our streams */
+    uint32_t epoll_mask;    /* socket: what epoll watches it for */
+    uint64_t user;
+    uint64_t open_deadline, close_deadline, close_timeout_ns;
+    struct xw_bs *lower;    /* TCP or socket */
+    struct xw_bs *top;      /* TLS, or the same as lower */
+    struct xw_ws *ws;       /* NULL: raw */
+    struct xw_tcp *tcp;     /* xdp only */
+    struct xw_net_hop hop;  /* xdp only */
+    struct xw_bs_tcp bs_tcp;
+    struct xw_tcp_seg held; /* the SYN, while its next hop is being resolved (it has no payload to keep alive) */
+    bool holding;
+    int net_error;          /* XW_EUNREACH: the next hop does not answer */
+    struct xw_bytering rcv, snd, plain; /* mapped at first use of the slot, kept for the next */
+    struct xw_mspan assembly;           /* messages that are not one contiguous frame; NORESERVE */
+    void *ws_mem;
+    struct xw_conn *next_work;
+    char text[512];                     /* of the CLOSED event */
+};
+
+struct xw_engine {
+    struct xw_engine_cfg cfg;
+    struct xw_rng rng;
+    uint64_t drops[XW_DROP_COUNT];
+    struct xw_dev *dev;             /* NULL: sockets only */
+    struct xw_net *net;
+    struct xw_tcp_stack *tcp;
+    void *net_mem, *tcp_mem;
+    struct xw_tcp_opts tcp_opts;
+    struct xw_conn *conns;          /* cfg.max_conns */
+    struct xw_conn *work_head, *work_tail;
+    uint32_t open_cnt, sock_cnt;
+    uint32_t next_gen;
+    uint64_t now_ns;                /* of the running or last poll */
+    bool tx_pending;                /* something may be there to transmit */
+    bool shown_any;                 /* a connection showed something: release at the next poll */
+    bool any_held;                  /* a SYN waits for its next hop */
+    int epoll_fd;
+    uint64_t (*clock)(void *);      /* stamps; NULL: none */
+    uint64_t thread;                /* who made it */
+    uint64_t polls, events;
+    uint64_t next_due;              /* when the connections' deadlines are looked at again */
+};
+
+/* engine.c */
+void xw_engine_work(struct xw_engine *e, struct xw_conn *c);  /* puts c into the work list */
+bool xw_engine_thread_ok(const struct xw_engine *e);
+/* packets.c */
+void xw_packets_receive(struct xw_engine *e, uint64_t now_ns);
+void xw_packets_transmit(struct xw_engine *e, uint64_t now_ns);
+/* conn.c */
+struct xw_conn *xw_conn_find(struct xw_engine *e, uint32_t id);
+void xw_conn_recycle(struct xw_engine *e, struct xw_conn *c);
+void xw_conn_release_memory(struct xw_conn *c);
+uint64_t xw_conn_deadline(const struct xw_conn *c);
+/* pump.c */
+void xw_conn_stamps(const struct xw_conn *c, uint64_t off, struct xw_stamps *s);
+unsigned xw_conn_pump(struct xw_engine *e, struct xw_conn *c, uint64_t now_ns, struct xw_event *ev, unsigned max);
+/* info.c */
+void xw_conn_info_fill(const struct xw_conn *c, struct xw_conn_info *out);
+#endif
