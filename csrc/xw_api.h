@@ -1,5 +1,6 @@
 /* xw_api.h: the whole C API of xdpws, without preprocessor lines: compiled by C (through xw.h) and read verbatim by
- * cffi. Times are ns of CLOCK_MONOTONIC, addresses and ports are in host byte order unless a name ends in _be. Functions
+ * cffi. Times are ns of CLOCK_MONOTONIC, addresses and ports are in host byte order unless a name ends in _be.
+ * Functions
  * return 0 or more, or a negative XW_E… code (base/err.def). An engine belongs to the thread that created it. */
 
 /* ---- library ------------------------------------------------------------------------------------------------- */
@@ -60,8 +61,10 @@ int xw_bpf_map_update(int map_fd, const void *key, const void *value);
 int xw_bpf_map_delete(int map_fd, const void *key);
 int xw_bpf_map_lookup(int map_fd, const void *key, void *value);
 int xw_bpf_cpu_count(void);                             /* possible CPUs: length of a per-CPU value array */
-/* one BPF_PROG_TEST_RUN; returns the XDP verdict. pkt begins with meta_len bytes of metadata (multiple of 4), and len counts
- * them; out likewise (out_len: its room, then what was written, *out_meta_len of it metadata). The interface must have a running
+/* one BPF_PROG_TEST_RUN; returns the XDP verdict. pkt begins with meta_len bytes of metadata (multiple of 4), and len
+ * counts
+ * them; out likewise (out_len: its room, then what was written, *out_meta_len of it metadata). The interface must
+ * have a running
  * receive queue of that number; ifindex 0: the context names none, the queue is 0. A device-bound program: XW_ESYS */
 int xw_bpf_test_run(int prog_fd, const void *pkt, uint32_t len, uint32_t meta_len, uint32_t ifindex, uint32_t rx_queue,
                     void *out, uint32_t *out_len, uint32_t *out_meta_len);
@@ -112,7 +115,8 @@ struct xw_net_cfg {
 };
 /* the device becomes the engine's own */
 int xw_engine_attach(struct xw_engine *e, struct xw_dev *dev, const struct xw_net_cfg *cfg);
-/* route to net/mask by gateway (0: on link); mtu 0: the interface's. The longest mask wins; same net and mask: replaced */
+/* route to net/mask by gateway (0: on link); mtu 0: the interface's. The longest mask wins; same net and mask:
+ * replaced */
 int xw_engine_route(struct xw_engine *e, uint32_t net, uint32_t mask, uint32_t gateway, uint32_t mtu);
 /* MAC of a neighbour as the kernel knows it (shared mode); takes effect with the next packet */
 int xw_engine_neigh(struct xw_engine *e, uint32_t ip, const uint8_t mac[6]);
@@ -153,7 +157,9 @@ enum xw_event_type {
     XW_EV_WRITABLE = 8, /* there is room again after a send that took less than it was given */
     XW_EV_CLOSED = 9    /* last event of the connection: layer, error, code, data = text for people */
 };
-enum xw_layer { XW_LAYER_NONE = 0, XW_LAYER_NET = 1, XW_LAYER_TCP = 2, XW_LAYER_TLS = 3, XW_LAYER_HTTP = 4, XW_LAYER_WS = 5 };
+enum xw_layer {
+    XW_LAYER_NONE = 0, XW_LAYER_NET = 1, XW_LAYER_TCP = 2, XW_LAYER_TLS = 3, XW_LAYER_HTTP = 4, XW_LAYER_WS = 5
+};
 
 /* validity bits of struct xw_stamps */
 enum xw_stamp_bit {
@@ -161,7 +167,8 @@ enum xw_stamp_bit {
     XW_ST_PARSED = 32, XW_ST_FIRST = 64
 };
 struct xw_stamps {
-    uint64_t nic_ns;            /* NIC hardware time (CLOCK_TAI as the driver gives it) of the packet that completed the message */
+    /* NIC hardware time (CLOCK_TAI as the driver gives it) of the packet that completed the message */
+    uint64_t nic_ns;
     uint64_t kernel_ns;         /* in the XDP program, or the kernel's receive time */
     uint64_t ring_ns;           /* taken from the ring, or recv() returned */
     uint64_t decrypt_begin_ns;
@@ -185,7 +192,8 @@ struct xw_event {
     struct xw_stamps stamps;
 };
 /* Does all that can be done now: receives, decrypts, parses, answers, retransmits, sends. Fills up to max events and
- * returns how many; 0: nothing happened. At most one TLS record a connection and call is decrypted, so that the first message
+ * returns how many; 0: nothing happened. At most one TLS record a connection and call is decrypted, so that the first
+ * message
  * of a burst does not wait for the last. */
 int xw_poll(struct xw_engine *e, uint64_t now_ns, struct xw_event *events, uint32_t max);
 /* when xw_poll must be called even if no descriptor becomes readable (now or earlier: at once); UINT64_MAX: never */
@@ -195,8 +203,10 @@ int xw_engine_fd(const struct xw_engine *e);
 /* waits for it at most timeout_ns; 1 ready, 0 timed out, XW_ESYS (EINTR included) */
 int xw_engine_wait(struct xw_engine *e, uint64_t timeout_ns);
 
-/* WebSocket: sends one message or control frame (opcode 1, 2, 9, 10). Returns how many payload bytes were taken; fewer than
- * len only for a data message longer than the free space: the rest follows by xw_conn_send_more when WRITABLE comes. XW_EAGAIN:
+/* WebSocket: sends one message or control frame (opcode 1, 2, 9, 10). Returns how many payload bytes were taken;
+ * fewer than
+ * len only for a data message longer than the free space: the rest follows by xw_conn_send_more when WRITABLE comes.
+ * XW_EAGAIN:
  * nothing was taken; WRITABLE comes. */
 int64_t xw_conn_send(struct xw_engine *e, uint32_t id, uint8_t opcode, const void *data, uint64_t len, uint64_t now_ns);
 int64_t xw_conn_send_more(struct xw_engine *e, uint32_t id, const void *data, uint64_t len, uint64_t now_ns);

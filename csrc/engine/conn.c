@@ -1,9 +1,7 @@
 /* engine/conn.c: a connection's life: slot, streams, end. */
 #include "engine/engine.h"
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/mman.h>
 
 #define SLOT_BITS 16u
@@ -94,32 +92,24 @@ static int ws_start(struct xw_engine *e, struct xw_conn *c, const struct xw_conn
     return xw_ws_init(c->ws, &ws);
 }
 
-/* TLS on top of lower, when asked for; takes lower over in any case. */
+/* TLS on top of lower, when asked for. */
 static int tls_start(struct xw_engine *e, struct xw_conn *c, const struct xw_conn_cfg *cfg) {
     c->top = c->lower;
     if (!cfg->tls)
         return XW_OK;
-    struct xw_bs *tls = xw_tls_new(cfg->tls, c->lower, cfg->server_name, &c->plain, e->cfg.stamps ? e->clock : NULL, NULL);
-    if (!tls)
-        return XW_ETLS;
-    c->top = tls;
-    return XW_OK;
+    return xw_tls_new(cfg->tls, c->lower, cfg->server_name, &c->plain, e->cfg.stamps ? e->clock : NULL, NULL, &c->top);
 }
 
 static int socket_start(struct xw_engine *e, struct xw_conn *c, const struct xw_conn_cfg *cfg) {
     struct xw_bs_sock_cfg sock = {
         .local_ip = cfg->local_ip, .remote_ip = cfg->remote_ip, .local_port = cfg->local_port,
-        .remote_port = cfg->remote_port, .no_delay = cfg->tcp_no_delay, .clock = e->clock,
+        .remote_port = cfg->remote_port, .no_delay = cfg->tcp_no_delay, .stamps = true, .clock = e->clock,
     };
     int rc = xw_bs_sock_new(&sock, &c->rcv, &c->snd, &c->lower);
     if (rc)
         return rc;
-    struct epoll_event ev = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP, .data.u32 = c->id };
-    c->epoll_mask = EPOLLIN | EPOLLOUT;
-    if (epoll_ctl(e->epoll_fd, EPOLL_CTL_ADD, xw_bs_sock_fd(c->lower), &ev))
-        return XW_ESYS;
     e->sock_cnt++;
-    return XW_OK;
+    return XW_OK; /* the first pump puts it into the epoll set */
 }
 
 /* Our TCP: the SYN is the first thing that transmit finds; it is held while the next hop is being resolved. */
@@ -137,9 +127,11 @@ static int xdp_start(struct xw_engine *e, struct xw_conn *c, const struct xw_con
     if (rc)
         return rc;
     xw_tcp_set_user(c->tcp, c);
-    c->lower = xw_bs_tcp_init(&c->bs_tcp, c->tcp, now_ns);
     e->tx_pending = true;
-    return XW_OK;
+    rc = xw_bs_tcp_new(c->tcp, now_ns, &c->lower);
+    if (rc)
+        xw_tcp_release(c->tcp, now_ns);
+    return rc;
 }
 
 static int cfg_check(const struct xw_conn_cfg *cfg) {

@@ -2,16 +2,13 @@
 #include "engine/engine.h"
 #include <string.h>
 
-/* Bytes were given: on their way now. Sockets write in their poll, TCP in the transmit step. */
+/* Bytes were given: on their way now. */
 static void push(struct xw_engine *e, struct xw_conn *c, uint64_t now_ns) {
-    if (c->top != c->lower)
-        c->top->ops->poll(c->top, now_ns);
-    if (c->transport == XW_TRANSPORT_SOCKET) {
-        c->lower->ops->poll(c->lower, now_ns);
-        xw_engine_work(e, c); /* what that read must not wait for the next packet */
-    } else {
+    c->top->ops->flush(c->top, now_ns);
+    if (c->tcp)
         xw_packets_transmit(e, now_ns);
-    }
+    else
+        xw_engine_work(e, c); /* what the socket wants to be watched for may have changed */
 }
 
 static struct xw_conn *usable(struct xw_engine *e, uint32_t id, int *rc) {
@@ -32,7 +29,8 @@ static int64_t sent(struct xw_engine *e, struct xw_conn *c, int64_t taken, uint6
     return taken;
 }
 
-int64_t xw_conn_send(struct xw_engine *e, uint32_t id, uint8_t opcode, const void *data, uint64_t len, uint64_t now_ns) {
+int64_t xw_conn_send(struct xw_engine *e, uint32_t id, uint8_t opcode, const void *data, uint64_t len,
+                     uint64_t now_ns) {
     int rc;
     struct xw_conn *c = usable(e, id, &rc);
     if (!c || !c->ws)

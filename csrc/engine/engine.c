@@ -1,7 +1,6 @@
 /* engine/engine.c: an engine's life, and one poll. */
 #include "engine/engine.h"
 #include "base/setup_error.h"
-#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,7 +97,8 @@ int xw_engine_attach(struct xw_engine *e, struct xw_dev *dev, const struct xw_ne
         return XW_ESTATE;
     struct xw_tcp_cfg tcp;
     xw_tcp_cfg_default(&tcp);
-    tcp.max_conns = e->cfg.max_conns;
+    /* TIME-WAIT holds some */
+    tcp.max_conns = e->cfg.max_conns < XW_CONNS_MAX / 2 ? e->cfg.max_conns * 2 : XW_CONNS_MAX;
     tcp.rng = &e->rng;
     tcp.drops = e->drops;
     tcp.opts.time_wait_ns = XW_NS_PER_S; /* a client's ports are picked at random; the flow leaves the card with it */
@@ -198,15 +198,16 @@ static void sockets_ready(struct xw_engine *e) {
     }
 }
 
-/* Waiting for room to write makes a socket always ready, so EPOLLOUT is asked for only while it is wanted. */
+/* What epoll watches a socket for follows what it wants: a descriptor that is always ready would make waiting spin. */
 static void socket_interest(struct xw_engine *e, struct xw_conn *c) {
-    uint32_t out = xw_bs_sock_want_write(c->lower) ? EPOLLOUT : 0;
-    uint32_t in = c->paused ? 0 : EPOLLIN;
-    if ((out | in) == c->epoll_mask)
+    uint32_t want = xw_bs_sock_events(c->lower);
+    int fd = xw_bs_sock_fd(c->lower);
+    if (want == c->epoll_mask || fd < 0)
         return;
-    struct epoll_event ev = { .events = out | in | EPOLLRDHUP, .data.u32 = c->id };
-    if (!epoll_ctl(e->epoll_fd, EPOLL_CTL_MOD, xw_bs_sock_fd(c->lower), &ev))
-        c->epoll_mask = out | in;
+    struct epoll_event ev = { .events = want, .data.u32 = c->id };
+    int op = !want ? EPOLL_CTL_DEL : c->epoll_mask ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    if (!epoll_ctl(e->epoll_fd, op, fd, &ev))
+        c->epoll_mask = want;
 }
 
 /* Connections whose time has come. A walk over all slots, at most once a millisecond. */

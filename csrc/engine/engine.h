@@ -1,13 +1,14 @@
 /* engine/engine.h: what the files of the engine share. The engine is the only place that knows concrete devices and
- * streams: it owns the device, the network layer, the TCP stack and the connections, and moves packets and bytes between
- * them in xw_poll. Public functions are documented in xw_api.h.
+ * streams: it owns the device, the network layer, the TCP stack and the connections, and moves packets and bytes
+ * between them in xw_poll. Public functions are documented in xw_api.h.
  *
- * One poll: release what the last one showed → receive a burst → timers → each connection that has work (bytes moved, one TLS
- * record decrypted, frames parsed, events) → transmit. When the poll has events the transmit step waits for the next call,
- * so that a message is with the user before its ACK is with the kernel; xw_engine_deadline says "now" then.
+ * One poll: release what the last one showed → receive a burst → timers → each connection that has work (bytes moved,
+ * one TLS record decrypted, frames parsed, events) → transmit. When the poll has events the transmit step waits for
+ * the next call, so that a message is with the user before its ACK is with the kernel; xw_engine_deadline says "now"
+ * then.
  *
- * Files: engine.c life and poll; packets.c device ↔ net ↔ TCP; conn.c a connection's life; conn_io.c send, read, write, close;
- * pump.c bytes → events; info.c figures; api.c library functions. */
+ * Files: engine.c life and poll; packets.c device ↔ net ↔ TCP; conn.c a connection's life; conn_io.c send, read, write,
+ * close; pump.c bytes → events; info.c figures; api.c library functions. */
 #ifndef XW_ENGINE_ENGINE_H
 #define XW_ENGINE_ENGINE_H
 #include "base/err.h"
@@ -54,7 +55,6 @@ struct xw_conn {
     struct xw_ws *ws;       /* NULL: raw */
     struct xw_tcp *tcp;     /* xdp only */
     struct xw_net_hop hop;  /* xdp only */
-    struct xw_bs_tcp bs_tcp;
     struct xw_tcp_seg held; /* the SYN, while its next hop is being resolved (it has no payload to keep alive) */
     bool holding;
     int net_error;          /* XW_EUNREACH: the next hop does not answer */

@@ -1,6 +1,5 @@
 /* engine/info.c: figures of connections and engines. */
 #include "engine/engine.h"
-#include <stdio.h>
 #include <string.h>
 
 void xw_conn_info_fill(const struct xw_conn *c, struct xw_conn_info *out) {
@@ -12,10 +11,8 @@ void xw_conn_info_fill(const struct xw_conn *c, struct xw_conn_info *out) {
     } else {
         xw_bs_sock_info(c->lower, out);
     }
-    if (c->top != c->lower) {
-        out->tls_version = xw_tls_version(c->top);
-        snprintf(out->cipher, sizeof out->cipher, "%s", xw_tls_cipher(c->top));
-    }
+    if (c->top != c->lower)
+        xw_tls_info(c->top, out);
 }
 
 int xw_conn_info(struct xw_engine *e, uint32_t id, struct xw_conn_info *out) {

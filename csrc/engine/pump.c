@@ -114,7 +114,8 @@ static void ended_event(struct xw_engine *e, struct xw_conn *c, const struct xw_
     if (w->layer == XW_LAYER_NONE) {
         end_by_stream(e, c, ev);
     } else {
-        snprintf(c->text, sizeof c->text, "%.*s", (int)(w->data.len < 400 ? w->data.len : 400), (const char *)w->data.p);
+        int len = (int)(w->data.len < 400 ? w->data.len : 400);
+        snprintf(c->text, sizeof c->text, "%.*s", len, (const char *)w->data.p);
         end(e, c, ev, w->layer, w->error, c->text);
     }
     ev->code = w->code;
@@ -137,7 +138,8 @@ static void control_event(struct xw_conn *c, const struct xw_ws_event *w, struct
 
 static unsigned pump_ws(struct xw_engine *e, struct xw_conn *c, uint64_t now_ns, struct xw_event *ev, unsigned max) {
     struct xw_ws_event wev[16];
-    unsigned n = xw_ws_poll(c->ws, now_ns, wev, c->paused ? 0 : max < 16 ? max : 16);
+    unsigned room = max < 16 ? max : 16;
+    unsigned n = (unsigned)xw_ws_poll(c->ws, now_ns, wev, c->paused ? 0 : room);
     for (unsigned i = 0; i < n; i++) {
         if (wev[i].type == XW_WS_MESSAGE)
             message_event(c, &wev[i], &ev[i]);
@@ -158,6 +160,8 @@ static unsigned pump_raw(struct xw_engine *e, struct xw_conn *c, struct xw_event
     c->top->ops->status(c->top, &st);
     if (st.state == XW_BS_CONNECTING)
         return 0;
+    if (c->closing) /* nobody reads any more; what still comes must not keep the peer from finishing */
+        c->top->ops->consume(c->top, c->top->ops->peek(c->top).len);
     if (!c->opened && (st.state == XW_BS_OPEN || st.state == XW_BS_CLOSED)) {
         c->opened = true;
         c->open_deadline = XW_NEVER;
@@ -189,7 +193,8 @@ unsigned xw_conn_pump(struct xw_engine *e, struct xw_conn *c, uint64_t now_ns, s
     if (c->net_error)
         return end(e, c, ev, XW_LAYER_NET, c->net_error, "the next hop does not answer");
     int lower_rc = c->lower->ops->poll(c->lower, now_ns), top_rc = 0;
-    /* A TLS stream decrypts one record a poll. The first that makes an event ends the pump: it must not wait for the others. */
+    /* A TLS stream decrypts one record a poll. The first that makes an event ends the pump: it must not wait for the
+     * others. */
     do {
         if (c->top != c->lower)
             top_rc = c->top->ops->poll(c->top, now_ns);
