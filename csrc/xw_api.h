@@ -187,6 +187,8 @@ struct xw_event {
     uint8_t by_peer;            /* CLOSED: the peer began it */
     int32_t error;              /* XW_E… */
     uint32_t code;              /* WebSocket close code; 1005 none given, 1006 no close frame */
+    uint32_t sent;              /* CLOSED: code of our own close frame; 1005 sent without one, 0 none was sent */
+    uint32_t pad;
     uint64_t len;
     const uint8_t *data;        /* valid until the next xw_poll of this engine */
     struct xw_stamps stamps;

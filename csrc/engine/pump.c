@@ -119,7 +119,7 @@ static void ended_event(struct xw_engine *e, struct xw_conn *c, const struct xw_
         end(e, c, ev, w->layer, w->error, c->text);
     }
     ev->code = w->code;
-    ev->opcode = 0;
+    ev->sent = w->sent;
     ev->by_peer = w->by_peer;
 }
 

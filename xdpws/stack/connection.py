@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from xdpws._enums import Err
-
 from xdpws._ffi import check, fail, ffi, lib, text
 from xdpws.stack.engine import Engine, stamps_of
 from xdpws.timestamps import Stamps
@@ -17,12 +16,16 @@ TRANSPORTS = {1: "xdp", 2: "socket"}
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """How a connection ended. layer: "net", "tcp", "tls", "http" or "websocket"; error: Err.OK for an orderly end; code and
-    reason: of the WebSocket close frame (1005: none in it, 1006: no close frame); text: for people."""
+    """How a connection ended.
+
+    layer: "net", "tcp", "tls", "http" or "websocket". error: Err.OK for an orderly end. code: of the peer's close frame
+    (1005: none in it, 1006: no close frame). sent: of ours (0: none was sent). text: for people.
+    """
 
     layer: str
     error: Err
     code: int
+    sent: int
     by_peer: bool
     text: str
 

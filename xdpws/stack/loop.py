@@ -5,7 +5,6 @@ import time
 from typing import Any
 
 from xdpws._enums import Err
-
 from xdpws._ffi import ffi, lib
 from xdpws.stack.connection import LAYERS, Closed, Connection, Handler
 from xdpws.stack.engine import Engine
@@ -29,6 +28,10 @@ class Loop:
 
     def __len__(self) -> int:
         return len(self._members)
+
+    def has(self, user: int) -> bool:
+        """Whether the connection that bears `user` still has events to come."""
+        return user in self._members
 
     def reserve(self) -> int:
         """A number for a connection about to be opened (`xw_conn_cfg.user`)."""
@@ -83,6 +86,6 @@ class Loop:
             handler.on_writable()
         elif kind == lib.XW_EV_CLOSED:
             del self._members[event.user]
-            connection.closed = Closed(LAYERS[event.layer], Err(event.error), event.code, bool(event.by_peer),
-                                       _bytes(event).decode("utf-8", "replace"))
+            connection.closed = Closed(LAYERS[event.layer], Err(event.error), event.code, event.sent,
+                                       bool(event.by_peer), _bytes(event).decode("utf-8", "replace"))
             handler.on_closed(connection.closed)

@@ -1,0 +1,5 @@
+"""The asyncio face: `connect` and what it gives. Names and behaviour as users of `websockets` know them."""
+from xdpws.aio.connect import connect
+from xdpws.aio.connection import ClientConnection
+
+__all__ = ["ClientConnection", "connect"]

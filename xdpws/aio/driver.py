@@ -1,0 +1,104 @@
+"""`Driver`: lets one runtime progress inside an asyncio loop, by its descriptors and its deadline.
+
+Connections of one loop that name the same interface share a driver, since an interface takes one program. The drivers of
+a loop hang from the loop's entry in `_drivers` and end with their last connection.
+"""
+from __future__ import annotations
+
+import asyncio
+import time
+import weakref
+
+from xdpws.config import EngineConfig, XdpOptions
+from xdpws.stack.engine import NEVER
+from xdpws.stack.runtime import Runtime
+
+_ROUNDS = 32  # polls in a row before other tasks of the loop get their turn
+
+_Drivers = dict[XdpOptions | None, "Driver"]
+_drivers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Drivers] = weakref.WeakKeyDictionary()
+
+
+class Driver:
+    """One runtime in one loop; `acquire` and `release` count its users."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, xdp: XdpOptions | None) -> None:
+        self.runtime = Runtime(EngineConfig(max_conns=256), xdp)
+        self._loop = loop
+        self._users = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._scheduled = False
+        self._watched = -1
+        loop.add_reader(self.runtime.engine.fileno(), self._progress)
+
+    @classmethod
+    def acquire(cls, xdp: XdpOptions | None) -> Driver:
+        """The running loop's driver for these options."""
+        loop = asyncio.get_running_loop()
+        mine = _drivers.setdefault(loop, {})
+        if xdp not in mine:
+            mine[xdp] = cls(loop, xdp)
+        driver = mine[xdp]
+        driver._users += 1
+        return driver
+
+    def release(self) -> None:
+        """One user less; the last one closes the runtime."""
+        self._users -= 1
+        if self._users == 0:
+            _drivers.get(self._loop, {}).pop(self.runtime.xdp, None)
+            self._loop.call_soon(self._close)
+
+    def _close(self) -> None:
+        self._loop.remove_reader(self.runtime.engine.fileno())
+        if self._watched >= 0:
+            self._loop.remove_reader(self._watched)
+        if self._timer is not None:
+            self._timer.cancel()
+        self.runtime.close()
+
+    def kick(self) -> None:
+        """Something was asked of the engine outside of its own events: progress soon."""
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._progress)
+
+    def _progress(self) -> None:
+        self._scheduled = False
+        runtime = self.runtime
+        if runtime.engine.closed:
+            return
+        for _ in range(_ROUNDS):
+            if not runtime.step():
+                break
+        else:
+            self.kick()
+            return
+        self._watch()
+        self._arm()
+
+    def _watch(self) -> None:
+        """Netlink news of the attachment wake the loop too."""
+        fd = self.runtime.attachment.watch_fd if self.runtime.attachment is not None else -1
+        if fd != self._watched:
+            if self._watched >= 0:
+                self._loop.remove_reader(self._watched)
+            if fd >= 0:
+                self._loop.add_reader(fd, self._news)
+            self._watched = fd
+
+    def _news(self) -> None:
+        self.runtime.service()
+        self.kick()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self.runtime.engine.deadline
+        delay = 1.0 if self.runtime.attachment is not None else None
+        if deadline != NEVER:
+            left = max(0.0, (deadline - time.monotonic_ns()) / 1e9)
+            delay = left if delay is None else min(left, delay)
+        if delay is not None:
+            self._timer = self._loop.call_later(delay, self._progress)

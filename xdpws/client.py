@@ -1,0 +1,225 @@
+"""`Client`: the lowest latency. Callbacks from one polling thread, messages where they lie in the receive buffer.
+
+    def on_message(msg: xdpws.Message) -> None:
+        book.apply(msg.data)                       # memoryview, valid in here only
+        lag = msg.stamps.user - msg.stamps.ring    # ns
+
+    xdpws.Client("wss://stream.example/ws", on_message=on_message, transport="xdp", interface="eth0").run()
+"""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from xdpws._ffi import ffi
+from xdpws.config import EngineConfig, TlsOptions, TransportName, XdpOptions
+from xdpws.errors import UsageError
+from xdpws.headers import header_lines
+from xdpws.http import Response, parse_response
+from xdpws.messages import Message
+from xdpws.resolve import resolve_host
+from xdpws.stack.closing import open_error
+from xdpws.stack.connection import Closed, Connection
+from xdpws.stack.engine import stamps_of
+from xdpws.stack.runtime import Runtime, Target, WsRequest
+from xdpws.stack.tls import TlsContext
+from xdpws.uri import WebSocketURI, parse_uri
+
+_OPCODE_BINARY = 2
+
+
+@dataclass(slots=True)
+class Session:
+    """One connection of a client. `closed` and `error` are set when it ended; `error` says why it never opened."""
+
+    uri: WebSocketURI
+    connection: Connection | None = None
+    response: Response | None = None
+    rejected: Response | None = None
+    opened: bool = False
+    closed: Closed | None = None
+    error: Exception | None = None
+    messages: int = 0
+    info: dict[str, int | str] = field(default_factory=dict)
+
+    def send(self, data: str | bytes) -> bool:
+        """Send one message, text for str; False when there is no room for it now (nothing was sent)."""
+        assert self.connection is not None
+        raw = data.encode() if isinstance(data, str) else data
+        taken = self.connection.send(1 if isinstance(data, str) else 2, raw)
+        if 0 <= taken < len(raw):
+            raise UsageError(f"the message of {len(raw)} bytes does not fit the send buffer: raise sndbuf_len")
+        return taken >= 0
+
+    def ping(self, payload: bytes = b"") -> bool:
+        """Send a ping; False when there is no room for it now."""
+        assert self.connection is not None
+        return self.connection.send(9, payload) >= 0
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Begin the close handshake."""
+        if self.connection is not None and self.closed is None:
+            self.connection.close(code, reason)
+
+
+class _Handler:
+    """Events of one session to the client's callbacks."""
+
+    __slots__ = ("client", "session")
+
+    def __init__(self, client: Client, session: Session) -> None:
+        self.client = client
+        self.session = session
+
+    def on_message(self, event: Any) -> None:
+        user_ns = time.monotonic_ns()
+        self.session.messages += 1
+        view = memoryview(ffi.buffer(event.data, event.len))
+        message = Message(view, event.opcode == _OPCODE_BINARY, lambda: stamps_of(event, user_ns))
+        try:
+            self.client.on_message(message)
+        finally:
+            message._end()
+
+    def on_open(self, head: bytes) -> None:
+        self.session.opened = True
+        self.session.response = parse_response(head)
+        if self.client.on_open is not None:
+            self.client.on_open(self.session)
+
+    def on_ping(self, payload: bytes) -> None:
+        if self.client.on_ping is not None:
+            self.client.on_ping(self.session, payload)
+
+    def on_pong(self, payload: bytes) -> None:
+        if self.client.on_pong is not None:
+            self.client.on_pong(self.session, payload)
+
+    def on_closing(self, code: int, reason: str) -> None:
+        """The answer was sent already; on_closed follows."""
+
+    def on_rejected(self, answer: bytes) -> None:
+        self.session.rejected = parse_response(answer)
+
+    def on_readable(self) -> None:
+        """WebSocket connections have none."""
+
+    def on_writable(self) -> None:
+        """Senders try again by themselves."""
+
+    def on_closed(self, closed: Closed) -> None:
+        session = self.session
+        session.closed = closed
+        if session.connection is not None:
+            session.info = session.connection.info()
+        if not session.opened:
+            session.error = open_error(closed, session.rejected, session.uri.url)
+        if self.client.on_close is not None:
+            self.client.on_close(session)
+
+
+class Client:
+    """Connections to one or more URLs, served by the thread that calls `run`.
+
+    on_message(msg) is called for every data message; on_open(session), on_close(session), on_ping(session, payload),
+    on_pong(session, payload) when given. An exception in a callback ends `run` with it; calling `run` again goes on with
+    the next message. Parameters as in `xdpws.connect`; busy_poll=False waits in poll() instead of spinning.
+    """
+
+    def __init__(self, url: str | Sequence[str], on_message: Callable[[Message], object], *,
+                 on_open: Callable[[Session], object] | None = None,
+                 on_close: Callable[[Session], object] | None = None,
+                 on_ping: Callable[[Session, bytes], object] | None = None,
+                 on_pong: Callable[[Session, bytes], object] | None = None,
+                 transport: TransportName = "auto", interface: str | None = None, xdp: XdpOptions | None = None,
+                 tls: TlsOptions | None = None, busy_poll: bool = True,
+                 additional_headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+                 subprotocols: Sequence[str] = (), max_size: int = 1 << 24, open_timeout: float = 10.0,
+                 close_timeout: float = 10.0, check_utf8: bool = True, config: EngineConfig | None = None) -> None:
+        urls = [url] if isinstance(url, str) else list(url)
+        if not urls:
+            raise UsageError("no URL was given")
+        self.on_message = on_message
+        self.on_open = on_open
+        self.on_close = on_close
+        self.on_ping = on_ping
+        self.on_pong = on_pong
+        self.transport = transport
+        self.xdp = xdp or (XdpOptions(interface) if interface else None)
+        self.tls = tls or TlsOptions()
+        self.busy_poll = busy_poll
+        self.sessions = [Session(parse_uri(each)) for each in urls]
+        self._headers = header_lines(additional_headers)
+        self._subprotocols = tuple(subprotocols)
+        self._max_size = max_size
+        self._timeouts = (open_timeout, close_timeout)
+        self._check_utf8 = check_utf8
+        self._config = config or EngineConfig(max_conns=max(16, len(urls)))
+        self._runtime: Runtime | None = None
+        self._stop = False
+
+    @property
+    def runtime(self) -> Runtime:
+        """The engine and its attachment; made when `open` or `run` is first called, by that thread."""
+        if self._runtime is None:
+            self._runtime = Runtime(self._config, self.xdp)
+        return self._runtime
+
+    def open(self) -> None:
+        """Start connecting everything that was not started yet. `run` does it too."""
+        context = TlsContext(self.tls) if any(s.uri.secure for s in self.sessions) else None
+        for session in self.sessions:
+            if session.connection is None:
+                uri = session.uri
+                ws = WsRequest(uri.resource, uri.host_header, self._headers, self._subprotocols, self._max_size,
+                               self._check_utf8)
+                target = Target(resolve_host(uri.host)[0], uri.port, context if uri.secure else None,
+                                uri.host if uri.secure else "", ws, open_timeout_s=self._timeouts[0],
+                                close_timeout_s=self._timeouts[1])
+                session.connection = self.runtime.open(target, _Handler(self, session), self.transport)
+
+    def stop(self) -> None:
+        """Make `run` return; may be called from a callback or a signal handler."""
+        self._stop = True
+
+    def run(self, seconds: float | None = None) -> None:
+        """Open, and serve until every connection has ended, `stop` was called, or `seconds` have passed."""
+        self._stop = False
+        self.open()
+        runtime = self.runtime
+        deadline = None if seconds is None else time.monotonic_ns() + int(seconds * 1e9)
+        step, wait, busy = runtime.step, runtime.wait, self.busy_poll
+        while not self._stop and any(s.closed is None for s in self.sessions):
+            for _ in range(256):
+                if not step() and not busy:
+                    left = None if deadline is None else max(0.0, (deadline - time.monotonic_ns()) / 1e9)
+                    wait(left)
+                    break
+                if self._stop:
+                    break
+            if deadline is not None and time.monotonic_ns() >= deadline:
+                return
+
+    def close(self, code: int = 1000, timeout: float = 5.0) -> None:
+        """Close every connection in order, waiting at most `timeout` seconds, then free everything."""
+        if self._runtime is None:
+            return
+        try:
+            for session in self.sessions:
+                if session.opened:
+                    session.close(code)
+            self.on_message = lambda message: None
+            deadline = time.monotonic() + timeout
+            while any(s.opened and s.closed is None for s in self.sessions) and time.monotonic() < deadline:
+                if not self._runtime.step():
+                    self._runtime.wait(0.05)
+        finally:
+            self._runtime.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,163 @@
+"""`Runtime`: one engine, the interface that it may be attached to, and the choice of transport for each connection."""
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import Any
+
+from xdpws._ffi import check, ffi, lib
+from xdpws.config import EngineConfig, TransportName, XdpOptions
+from xdpws.errors import SetupError, UsageError
+from xdpws.stack.attachment import Attachment, Path
+from xdpws.stack.connection import Connection, Handler
+from xdpws.stack.engine import Engine
+from xdpws.stack.loop import Loop
+from xdpws.stack.tls import TlsContext
+
+_SERVICE_NS = 20_000_000  # how often a busy loop looks at netlink and ended flows
+
+
+@dataclass(frozen=True, slots=True)
+class WsRequest:
+    """The upgrade request: resource is the request target, headers are further lines each ended by CRLF."""
+
+    resource: str
+    host: str
+    headers: str = ""
+    subprotocols: tuple[str, ...] = ()
+    max_message: int = 1 << 20
+    check_utf8: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What to connect to. server_name: SNI and the name in the certificate. ws None: a raw stream. Times in seconds, 0: none."""
+
+    address: IPv4Address
+    port: int
+    tls: TlsContext | None = None
+    server_name: str = ""
+    ws: WsRequest | None = None
+    no_delay: bool = True
+    open_timeout_s: float = 10.0
+    close_timeout_s: float = 10.0
+    local_address: IPv4Address | None = None
+    local_port: int = 0
+
+
+class Runtime:
+    """Belongs to the thread that makes it. `xdp`: the interface to attach to when a connection asks for it."""
+
+    def __init__(self, config: EngineConfig | None = None, xdp: XdpOptions | None = None) -> None:
+        self.engine = Engine(config)
+        self.loop = Loop(self.engine)
+        self.xdp = xdp
+        self.attachment: Attachment | None = None
+        self._paths: dict[int, Path] = {}
+        self._service_at = 0
+
+    def __enter__(self) -> Runtime:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self, target: Target, handler: Handler, transport: TransportName = "auto") -> Connection:
+        """Start connecting; `handler` is told how it goes. Raises SetupError when the transport asked for cannot be had."""
+        path, reason = self._choose(target, transport)
+        user = self.loop.reserve()
+        keep: list[Any] = []
+        cfg = self._cfg(target, path, user, keep)
+        ident = ffi.new("uint32_t *")
+        try:
+            check(lib.xw_conn_open(self.engine.handle, cfg, time.monotonic_ns(), ident),
+                  f"open a connection to {target.address}:{target.port}")
+        except BaseException:
+            if path is not None and self.attachment is not None:
+                self.attachment.end(path)
+            raise
+        connection = Connection(self.engine, ident[0], "xdp" if path else "socket", reason)
+        if path is not None:
+            self._paths[user] = path
+        self.loop.add(user, connection, handler)
+        return connection
+
+    def _choose(self, target: Target, transport: TransportName) -> tuple[Path | None, str]:
+        """The path over AF_XDP, or None for the socket, and why."""
+        if transport == "socket":
+            return None, "socket was asked for"
+        if self.xdp is None:
+            if transport == "xdp":
+                raise UsageError("transport='xdp' needs interface=NAME")
+            return None, "no interface was named; name one (interface=…) to use AF_XDP"
+        try:
+            if self.attachment is None:
+                self.attachment = Attachment(self.engine, self.xdp, target.address)
+            path = self.attachment.path(target.address, target.port)
+        except SetupError as error:
+            if transport == "xdp":
+                raise
+            return None, f"AF_XDP cannot be had: {error}"
+        steering = self.attachment.steering
+        reason = f"AF_XDP on {self.xdp.interface}, {steering.mode} mode" + (f" ({steering.reason})" if steering.reason
+                                                                           else "")
+        return path, reason
+
+    def _cfg(self, target: Target, path: Path | None, user: int, keep: list[Any]) -> Any:
+        def string(value: str) -> Any:
+            if not value:
+                return ffi.NULL
+            keep.append(ffi.new("char[]", value.encode()))
+            return keep[-1]
+
+        local = path.local if path else target.local_address
+        fields: dict[str, Any] = {
+            "transport": lib.XW_TRANSPORT_XDP if path else lib.XW_TRANSPORT_SOCKET, "tcp_no_delay": int(target.no_delay),
+            "local_port": path.local_port if path else target.local_port, "remote_port": target.port,
+            "local_ip": int(local) if local else 0, "remote_ip": int(target.address),
+            "tls": target.tls.handle if target.tls else ffi.NULL, "server_name": string(target.server_name),
+            "open_timeout_ns": int(target.open_timeout_s * 1e9), "close_timeout_ns": int(target.close_timeout_s * 1e9),
+            "user": user}
+        if target.ws is not None:
+            fields |= {"proto": lib.XW_PROTO_WS, "check_utf8": int(target.ws.check_utf8),
+                       "ws_request": string(target.ws.resource), "ws_host": string(target.ws.host),
+                       "ws_headers": string(target.ws.headers), "max_message": target.ws.max_message,
+                       "ws_subprotocols": string(", ".join(target.ws.subprotocols))}
+        cfg = ffi.new("struct xw_conn_cfg *", fields)
+        keep.append(cfg)
+        return cfg
+
+    def step(self) -> int:
+        """One poll of the engine and its events, and the host's news now and then; returns the number of events."""
+        count = self.loop.step()
+        if self.attachment is not None and (now := time.monotonic_ns()) >= self._service_at:
+            self._service_at = now + _SERVICE_NS
+            self.service()
+        return count
+
+    def service(self) -> None:
+        """Paths of ended connections, and what the attachment has to do."""
+        ended = [user for user in self._paths if not self.loop.has(user)]
+        for user in ended:
+            path = self._paths.pop(user)
+            if self.attachment is not None:
+                self.attachment.end(path)
+        if self.attachment is not None:
+            self.attachment.service()
+
+    def wait(self, timeout_s: float | None) -> None:
+        """Block until there is something to do, at most timeout_s (None: as long as it takes)."""
+        if self.attachment is None:
+            self.engine.wait(timeout_s)
+            return
+        fds = (self.attachment.watch_fd,) if self.attachment.watch_fd >= 0 else ()
+        self.engine.wait(1.0 if timeout_s is None else min(timeout_s, 1.0), fds)
+        self._service_at = 0
+
+    def close(self) -> None:
+        """Take the program off the interface, abort what is open, free everything. May be called again."""
+        if self.attachment is not None:
+            attachment, self.attachment = self.attachment, None
+            attachment.close()
+        self.engine.close()
