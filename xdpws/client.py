@@ -77,7 +77,7 @@ class _Handler:
         user_ns = time.monotonic_ns()
         self.session.messages += 1
         view = memoryview(ffi.buffer(event.data, event.len))
-        message = Message(view, event.opcode == _OPCODE_BINARY, lambda: stamps_of(event, user_ns))
+        message = Message(view, event.opcode == _OPCODE_BINARY, lambda: stamps_of(event, user_ns), self.session)
         try:
             self.client.on_message(message)
         finally:
@@ -124,8 +124,8 @@ class Client:
     """Connections to one or more URLs, served by the thread that calls `run`.
 
     on_message(msg) is called for every data message; on_open(session), on_close(session), on_ping(session, payload),
-    on_pong(session, payload) when given. An exception in a callback ends `run` with it; calling `run` again goes on with
-    the next message. Parameters as in `xdpws.connect`; busy_poll=False waits in poll() instead of spinning.
+    on_pong(session, payload) when given. An exception in a callback ends `run` with it; calling `run` again goes on
+    with the next message. Parameters as in `xdpws.connect`; busy_poll=False waits in poll() instead of spinning.
     """
 
     def __init__(self, url: str | Sequence[str], on_message: Callable[[Message], object], *,

@@ -59,11 +59,11 @@ class EngineConfig:
 class XdpOptions:
     """How to attach to an interface.
 
-    interface: its name. mode: native (in the driver), generic (any interface, slower), or auto: native, and generic as a
-    stated second choice. loader: libbpf (object compiled ahead of time) or bcc (compiled on this host). zero_copy: auto
-    takes it where the driver has it. address: "IP/LEN" of the stack's own (dedicated mode); None shares the host's.
-    replace: detach another XDP program that is in the way. nic_time: the NIC's receive timestamps. busy_poll: ask the
-    kernel for preferred busy polling. huge_pages: try 2 MiB pages for the frames. rx_len, tx_len: ring sizes.
+    interface: its name. mode: native (in the driver), generic (any interface, slower), or auto: native, and generic as
+    a stated second choice. loader: libbpf (object compiled ahead of time) or bcc (compiled on this host). zero_copy:
+    auto takes it where the driver has it. address: "IP/LEN" of the stack's own (dedicated mode); None shares the
+    host's. replace: detach another XDP program that is in the way. nic_time: the NIC's receive timestamps. busy_poll:
+    ask the kernel for preferred busy polling. huge_pages: try 2 MiB pages for the frames. rx_len, tx_len: ring sizes.
     """
 
     interface: str
@@ -99,9 +99,9 @@ class TlsOptions:
     """How TLS is done. Chain and name are verified unless verify is False.
 
     ca_file, ca_dir: PEM bundle or hashed directory instead of the system's store. minimum, maximum: protocol versions.
-    ciphers: OpenSSL list for TLS 1.2; ciphersuites: for TLS 1.3; groups: key exchange groups. cert_file, key_file: client
-    certificate. keylog_file: NSS key log to append to. pins: SHA-256 of accepted SubjectPublicKeyInfo, as 32 bytes,
-    hex, base64 or "sha256/base64".
+    ciphers: OpenSSL list for TLS 1.2; ciphersuites: for TLS 1.3; groups: key exchange groups. cert_file, key_file:
+    client certificate. keylog_file: NSS key log to append to. pins: SHA-256 of accepted SubjectPublicKeyInfo, as 32
+    bytes, hex, base64 or "sha256/base64".
     """
 
     verify: bool = True

@@ -58,7 +58,8 @@ class InternalError(XdpwsError):
 
 
 class WebSocketException(XdpwsError):
-    """Base of what a peer or the network does to a connection; the names below are those of the `websockets` library."""
+    """Base of what a peer or the network does to a connection; the names below are those of the `websockets`
+    library."""
 
 
 class InvalidURI(WebSocketException, UsageError):
@@ -109,7 +110,8 @@ class ConcurrencyError(WebSocketException, RuntimeError):
 
 
 class ConnectionClosed(WebSocketException):
-    """The connection ended. `rcvd` and `sent` are the close frames, None when there was none; `closed_text` says more."""
+    """The connection ended. `rcvd` and `sent` are the close frames, None when there was none; `closed_text` says
+    more."""
 
     def __init__(self, rcvd: Close | None, sent: Close | None, rcvd_then_sent: bool | None = None,
                  closed_text: str = "") -> None:

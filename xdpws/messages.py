@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from xdpws.timestamps import Stamps
 
@@ -10,12 +11,14 @@ class Message:
     """One data message.
 
     data: its payload, a memoryview of the receive buffer that is valid in the callback only (using it later raises
-    ValueError; keep `bytes(msg.data)`). binary: False for text (its bytes are UTF-8). stamps: read in the callback too.
+    ValueError; keep `bytes(msg.data)`). binary: False for text (its bytes are UTF-8). stamps: read in the callback
+    too. session: the connection that it came on (`xdpws.Session`).
     """
 
-    __slots__ = ("_read_stamps", "binary", "data")
+    __slots__ = ("_read_stamps", "binary", "data", "session")
 
-    def __init__(self, data: memoryview, binary: bool, read_stamps: Callable[[], Stamps]) -> None:
+    def __init__(self, data: memoryview, binary: bool, read_stamps: Callable[[], Stamps], session: Any = None) -> None:
+        self.session = session
         self.data = data
         self.binary = binary
         self._read_stamps: Callable[[], Stamps] | None = read_stamps

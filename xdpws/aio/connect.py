@@ -54,7 +54,8 @@ class connect:  # noqa: N801 - the name users of `websockets` know
         headers = header_lines(additional_headers)
         if user_agent_header is not None and "user-agent:" not in headers.lower():
             headers += header_lines({"User-Agent": user_agent_header})
-        self._ws = WsRequest(self.uri.resource, self.uri.host_header, headers, tuple(subprotocols), max_size, check_utf8)
+        self._ws = WsRequest(self.uri.resource, self.uri.host_header, headers, tuple(subprotocols), max_size,
+                             check_utf8)
         self._open_timeout = open_timeout
         self._close_timeout = close_timeout
         self._ping = (ping_interval, ping_timeout)

@@ -247,7 +247,8 @@ class ClientConnection:
             item.done.result()
 
     def _drain(self) -> None:
-        """Give what waits to the engine, in order, as far as there is room. A message that has begun is always finished."""
+        """Give what waits to the engine, in order, as far as there is room. A message that has begun is always
+        finished."""
         connection = self._connection
         while self._outgoing and connection is not None and self.state is State.OPEN:
             item = self._outgoing[0]

@@ -1,7 +1,7 @@
 """`Driver`: lets one runtime progress inside an asyncio loop, by its descriptors and its deadline.
 
-Connections of one loop that name the same interface share a driver, since an interface takes one program. The drivers of
-a loop hang from the loop's entry in `_drivers` and end with their last connection.
+Connections of one loop that name the same interface share a driver, since an interface takes one program. The drivers
+of a loop hang from the loop's entry in `_drivers` and end with their last connection.
 """
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""`Attachment`: an interface with the steering program on it and the AF_XDP device behind it, and the paths opened over it.
+"""`Attachment`: an interface with the steering program on it and the AF_XDP device behind it, and the paths opened
+over it.
 
-It joins what control knows (links, routes, neighbours, ports, BPF maps) with the engine that owns the device. Everything
-it sets up leaves with the process, however that ends; `close` takes it down in order.
+It joins what control knows (links, routes, neighbours, ports, BPF maps) with the engine that owns the device.
+Everything it sets up leaves with the process, however that ends; `close` takes it down in order.
 """
 from __future__ import annotations
 
@@ -152,7 +153,8 @@ class Attachment:
             self._ports.give_back(path.local_port)
 
     def service(self) -> None:
-        """What has to be done now and then: changed neighbours and routes, entries kept alive, ended flows. Never blocks."""
+        """What has to be done now and then: changed neighbours and routes, entries kept alive, ended flows. Never
+        blocks."""
         now = time.monotonic()
         while self._ending and self._ending[0][0] <= now:
             self._give_back(self._ending.pop(0)[1])
@@ -170,7 +172,8 @@ class Attachment:
                 keepalive(self._nl, self.plan.top.index, hop)
 
     def _reroute(self) -> None:
-        """Ask for each destination's route anew. One that is gone keeps its last way: the kernel may be about to change it."""
+        """Ask for each destination's route anew. One that is gone keeps its last way: the kernel may be about to
+        change it."""
         for path in self._paths:
             decision = plan_xdp(gather(self.options.interface, path.remote, self._nl),
                                 XdpWish(self.options.mode, self.options.address, True))

@@ -20,7 +20,8 @@ NEVER = 0xFFFFFFFFFFFFFFFF
 
 @dataclass(frozen=True, slots=True)
 class NetConfig:
-    """The interface as the stack sees it: mac 6 bytes, address "IP/LEN" of the stack, mtu in bytes, VLAN ids outer first."""
+    """The interface as the stack sees it: mac 6 bytes, address "IP/LEN" of the stack, mtu in bytes, VLAN ids outer
+    first."""
 
     mac: bytes
     address: ipaddress.IPv4Interface
@@ -110,7 +111,8 @@ class Engine:
         return int(lib.xw_engine_fd(self.handle))
 
     def wait(self, timeout_s: float | None, extra_fds: tuple[int, ...] = ()) -> None:
-        """Block until there is something to poll, the engine's deadline, one of `extra_fds` is readable, or timeout_s."""
+        """Block until there is something to poll, the engine's deadline, one of `extra_fds` is readable, or
+        timeout_s."""
         now = int(lib.xw_monotonic_ns())
         deadline = self.deadline
         limit = NEVER if timeout_s is None else now + int(timeout_s * 1e9)
@@ -126,7 +128,8 @@ class Engine:
         """Counters of the engine and of its device (XDP_STATISTICS with the prefix k_)."""
         out = ffi.new("struct xw_engine_stats *")
         check(lib.xw_engine_stats(self.handle, out), "read the engine's statistics")
-        return {name: int(getattr(out, name)) for name, _ in ffi.typeof("struct xw_engine_stats").fields if name != "pad"}
+        fields = ffi.typeof("struct xw_engine_stats").fields
+        return {name: int(getattr(out, name)) for name, _ in fields if name != "pad"}
 
     def drops(self) -> dict[str, int]:
         """Packets that were not used, by reason (csrc/base/drop.def, lower case); only reasons that occurred."""

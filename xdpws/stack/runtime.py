@@ -32,7 +32,8 @@ class WsRequest:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What to connect to. server_name: SNI and the name in the certificate. ws None: a raw stream. Times in seconds, 0: none."""
+    """What to connect to. server_name: SNI and the name in the certificate. ws None: a raw stream. Times in seconds,
+    0: none."""
 
     address: IPv4Address
     port: int
@@ -64,7 +65,8 @@ class Runtime:
         self.close()
 
     def open(self, target: Target, handler: Handler, transport: TransportName = "auto") -> Connection:
-        """Start connecting; `handler` is told how it goes. Raises SetupError when the transport asked for cannot be had."""
+        """Start connecting; `handler` is told how it goes. Raises SetupError when the transport asked for cannot be
+        had."""
         path, reason = self._choose(target, transport)
         user = self.loop.reserve()
         keep: list[Any] = []
@@ -113,9 +115,9 @@ class Runtime:
 
         local = path.local if path else target.local_address
         fields: dict[str, Any] = {
-            "transport": lib.XW_TRANSPORT_XDP if path else lib.XW_TRANSPORT_SOCKET, "tcp_no_delay": int(target.no_delay),
-            "local_port": path.local_port if path else target.local_port, "remote_port": target.port,
-            "local_ip": int(local) if local else 0, "remote_ip": int(target.address),
+            "transport": lib.XW_TRANSPORT_XDP if path else lib.XW_TRANSPORT_SOCKET, "tcp_no_delay":
+            int(target.no_delay), "local_port": path.local_port if path else target.local_port, "remote_port":
+            target.port, "local_ip": int(local) if local else 0, "remote_ip": int(target.address),
             "tls": target.tls.handle if target.tls else ffi.NULL, "server_name": string(target.server_name),
             "open_timeout_ns": int(target.open_timeout_s * 1e9), "close_timeout_ns": int(target.close_timeout_s * 1e9),
             "user": user}
