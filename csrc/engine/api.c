@@ -1,6 +1,5 @@
 /* engine/api.c: library functions of xw_api.h that belong to no engine. */
 #include "xw.h"
-#include "dev/dev.h"
 #include <openssl/crypto.h>
 #include <time.h>
 
@@ -15,5 +14,3 @@ uint64_t xw_monotonic_ns(void) {
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
-
-void xw_dev_close(struct xw_dev *d) { d->ops->close(d); }
