@@ -37,7 +37,8 @@ struct xw_bs_ops {
     void (*consume)(struct xw_bs *b, size_t n);
     struct xw_mspan (*reserve)(struct xw_bs *b);
     void (*commit)(struct xw_bs *b, size_t n);
-    void (*shutdown_wr)(struct xw_bs *b);           /* FIN (and close_notify before it, in TLS) after what was committed */
+    void (*shutdown_wr)(struct xw_bs *b);           /* FIN (and close_notify before it,
+                                                            in TLS) after what was committed */
     /* hands what was committed, consumed or shut down to the layer below now, and receives nothing: an order leaves
      * without a read before it. poll does the same and more, so that who polls anyway need not flush. */
     void (*flush)(struct xw_bs *b, uint64_t now_ns);
@@ -48,9 +49,9 @@ struct xw_bs_ops {
     void (*status)(const struct xw_bs *b, struct xw_bs_status *out);
     /* stream offset (from 0) of the first peekable byte */
     uint64_t (*rx_offset)(const struct xw_bs *b);
-    /* stamp of the packet that brought the byte at this stream offset; it is peekable, or was consumed since the last poll.
-     * TLS: last is the packet that completed the byte's record, first the one with the record's first byte; elsewhere the
-     * two are the same. valid is 0 in both when nothing is known. Neither may be NULL. */
+    /* stamp of the packet that brought the byte at this stream offset; it is peekable, or was consumed since the
+     * last poll. TLS: last is the packet that completed the byte's record, first the one with the record's first
+     * byte; elsewhere the two are the same. valid is 0 in both when nothing is known. Neither may be NULL. */
     void (*stamp)(const struct xw_bs *b, uint64_t off, struct xw_rxstamp *last, struct xw_rxstamp *first);
     /* human text of the failure below or in this layer, "" if none; lives as long as the stream */
     const char *(*error_text)(const struct xw_bs *b);

@@ -6,9 +6,10 @@
  *
  * Receive stamps: kern_ns is the kernel's software stamp of the last packet whose bytes the recvmsg returned, moved
  * from CLOCK_REALTIME to CLOCK_MONOTONIC; hw_ns the NIC's, when it has one; ring_ns the clock when recvmsg returned.
- * All bytes of one recvmsg share them: for a byte of an earlier packet of the same call they are late by the spacing of the
- * packets, never early. The offset between the two clocks is sampled once a second to about 50 ns (half the bracket of
- * three clock reads); slewing moves both clocks alike, so only a step of the wall clock spoils stamps, for at most a second.
+ * All bytes of one recvmsg share them: for a byte of an earlier packet of the same call they are late by the spacing
+ * of the packets, never early. The offset between the two clocks is sampled once a second to about 50 ns (half the
+ * bracket of three clock reads); slewing moves both clocks alike, so only a step of the wall clock spoils stamps,
+ * for at most a second.
  *
  * Not here: IPv6, listening, kernel TLS, io_uring. */
 #ifndef XW_BS_BS_SOCK_H
@@ -30,17 +31,19 @@ struct xw_bs_sock_cfg {
     void *clock_arg;
 };
 
-/* xw_bs_sock_new: begins to connect. XW_EINVAL, XW_ENOMEM, XW_EADDRINUSE (local port taken), XW_ESYS, each with its step
- * in xw_setup_error. A refusal or a missing route is no failure of this call but the stream's: FAILED by status.
+/* xw_bs_sock_new: begins to connect. XW_EINVAL, XW_ENOMEM, XW_EADDRINUSE (local port taken), XW_ESYS, each with its
+ * step in xw_setup_error. A refusal or a missing route is no failure of this call but the stream's: FAILED by status.
  * rcv is a mirrored ring; snd may be either kind. Both are reset. */
-int xw_bs_sock_new(const struct xw_bs_sock_cfg *cfg, struct xw_bytering *rcv, struct xw_bytering *snd, struct xw_bs **out);
+int xw_bs_sock_new(const struct xw_bs_sock_cfg *cfg, struct xw_bytering *rcv, struct xw_bytering *snd,
+                   struct xw_bs **out);
 /* xw_bs_sock_fd: descriptor to wait on (level-triggered); -1 once it is closed. */
 int xw_bs_sock_fd(const struct xw_bs *b);
-/* xw_bs_sock_events: EPOLLIN and EPOLLOUT as wanted now. 0: nothing can be done until bytes are consumed, or ever again;
- * take the descriptor out of the set then, since EPOLLERR and EPOLLHUP are reported regardless. */
+/* xw_bs_sock_events: EPOLLIN and EPOLLOUT as wanted now. 0: nothing can be done until bytes are consumed, or ever
+ * again; take the descriptor out of the set then, since EPOLLERR and EPOLLHUP are reported regardless. */
 uint32_t xw_bs_sock_events(const struct xw_bs *b);
 /* xw_bs_sock_local_port: the port in use, host byte order. */
 uint16_t xw_bs_sock_local_port(const struct xw_bs *b);
-/* xw_bs_sock_info: fills the TCP fields of out (local_port too) from TCP_INFO; what the kernel does not tell stays 0. */
+/* xw_bs_sock_info: fills the TCP fields of out (local_port too) from TCP_INFO; what the kernel does not tell stays
+ * 0. */
 void xw_bs_sock_info(const struct xw_bs *b, struct xw_conn_info *out);
 #endif

@@ -1,14 +1,14 @@
 /* tls/tls.h: a TLS 1.2 or 1.3 client as a byte stream on top of a byte stream. The context is in xw_api.h.
  *
- * OpenSSL 3 does handshake and records. Ciphertext stays in the stream below until a record is complete; then a BIO of our
- * own hands OpenSSL exactly that record, and the plaintext goes straight into the ring that the caller supplied. A poll
- * decrypts one application record at most, so that the first message of a burst does not wait for the last, and asks the
- * stream below for more only when no complete record is left. Nothing is decrypted unless XW_TLS_PLAIN_MAX bytes of the
- * plain ring are free.
+ * OpenSSL 3 does handshake and records. Ciphertext stays in the stream below until a record is complete; then a BIO
+ * of our own hands OpenSSL exactly that record, and the plaintext goes straight into the ring that the caller
+ * supplied. A poll decrypts one application record at most, so that the first message of a burst does not wait for
+ * the last, and asks the stream below for more only when no complete record is left. Nothing is decrypted unless
+ * XW_TLS_PLAIN_MAX bytes of the plain ring are free.
  *
- * End of stream: the peer's close_notify gives rx_eof. An end without it is FAILED, XW_ETLS, "truncated" (RFC 8446 6.1), as
- * is a fatal alert or a bad record; what was decrypted before can still be read. CLOSED means close_notify both ways
- * and the stream below ended.
+ * End of stream: the peer's close_notify gives rx_eof. An end without it is FAILED, XW_ETLS, "truncated" (RFC 8446
+ * 6.1), as is a fatal alert or a bad record; what was decrypted before can still be read. CLOSED means close_notify
+ * both ways and the stream below ended.
  *
  * Memory: our own at creation only; OpenSSL allocates during the handshake and for each write, never for a read
  * (docs/tls.md has the figures). Not here: servers, resumption, early data, renegotiation (refused). */
@@ -20,14 +20,15 @@
 struct xw_tls_ctx;   /* xw_api.h: xw_tls_ctx_new, xw_tls_ctx_free */
 struct xw_conn_info; /* xw_api.h */
 
-/* xw_tls_new: a client over lower, which it owns from then on; the handshake begins when lower is open and poll is called.
- * server_name: DNS name (sent as SNI) or IP literal that the certificate must bear; NULL only if the context does not
- * verify. plain: mirrored ring of at least 2 * XW_TLS_PLAIN_MAX, the caller's, reset here. lower must hold a whole record
- * (XW_TLS_RECORD_MAX) contiguously. clock: for the decrypt times, NULL: none. On failure (XW_EINVAL, XW_ENOMEM, XW_ETLS; see
- * xw_setup_error) lower remains the caller's. */
+/* xw_tls_new: a client over lower, which it owns from then on; the handshake begins when lower is open and poll is
+ * called. server_name: DNS name (sent as SNI) or IP literal that the certificate must bear; NULL only if the context
+ * does not verify. plain: mirrored ring of at least 2 * XW_TLS_PLAIN_MAX, the caller's, reset here. lower must hold
+ * a whole record (XW_TLS_RECORD_MAX) contiguously. clock: for the decrypt times, NULL: none. On failure (XW_EINVAL,
+ * XW_ENOMEM, XW_ETLS; see xw_setup_error) lower remains the caller's. */
 int xw_tls_new(struct xw_tls_ctx *ctx, struct xw_bs *lower, const char *server_name, struct xw_bytering *plain,
                uint64_t (*clock)(void *arg), void *clock_arg, struct xw_bs **out);
-/* xw_tls_record_times: when decryption of the record with this plain offset began and ended; 0 and 0 if it is not known. */
+/* xw_tls_record_times: when decryption of the record with this plain offset began and ended; 0 and 0 if it is not
+ * known. */
 void xw_tls_record_times(const struct xw_bs *tls, uint64_t off, uint64_t *begin_ns, uint64_t *end_ns);
 /* xw_tls_info: fills tls_version and cipher (0 and "" before the handshake is done). */
 void xw_tls_info(const struct xw_bs *tls, struct xw_conn_info *out);
