@@ -37,8 +37,7 @@ struct xw_bs_ops {
     void (*consume)(struct xw_bs *b, size_t n);
     struct xw_mspan (*reserve)(struct xw_bs *b);
     void (*commit)(struct xw_bs *b, size_t n);
-    void (*shutdown_wr)(struct xw_bs *b);           /* FIN (and close_notify before it,
-                                                            in TLS) after what was committed */
+    void (*shutdown_wr)(struct xw_bs *b);           /* FIN (in TLS after close_notify) behind what was committed */
     /* hands what was committed, consumed or shut down to the layer below now, and receives nothing: an order leaves
      * without a read before it. poll does the same and more, so that who polls anyway need not flush. */
     void (*flush)(struct xw_bs *b, uint64_t now_ns);

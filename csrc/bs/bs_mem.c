@@ -127,7 +127,7 @@ static void mem_close(struct xw_bs *b) {
 
 static const struct xw_bs_ops mem_ops = {
     .peek = mem_peek, .consume = mem_consume, .reserve = mem_reserve, .commit = mem_commit,
-        .shutdown_wr = mem_shutdown_wr,
+    .shutdown_wr = mem_shutdown_wr,
     .flush = mem_flush, .abort = mem_abort, .poll = mem_poll, .deadline = mem_deadline, .status = mem_status,
     .rx_offset = mem_rx_offset, .stamp = mem_stamp, .error_text = mem_error_text, .close = mem_close,
 };

@@ -260,7 +260,7 @@ static void sock_close(struct xw_bs *b) {
 static const struct xw_bs_ops sock_ops = {
     .peek = sock_peek, .consume = sock_consume, .reserve = sock_reserve, .commit = sock_commit,
     .shutdown_wr = sock_shutdown_wr, .flush = sock_flush, .abort = sock_abort, .poll = sock_poll,
-        .deadline = sock_deadline,
+    .deadline = sock_deadline,
     .status = sock_status, .rx_offset = sock_rx_offset, .stamp = sock_stamp, .error_text = sock_error_text,
     .close = sock_close,
 };
@@ -294,8 +294,8 @@ int xw_bs_sock_new(const struct xw_bs_sock_cfg *cfg, struct xw_bytering *rcv, st
                    struct xw_bs **out) {
     xw_setup_clear();
     if (!cfg->remote_ip || !cfg->remote_port || !rcv->mirrored)
-        return xw_setup_fail_text(XW_EINVAL, "open a socket stream", "needs a remote address,
-                                  a port and a mirrored ring");
+        return xw_setup_fail_text(XW_EINVAL, "open a socket stream",
+                                  "needs a remote address, a port and a mirrored ring");
     struct sock *s = calloc(1, sizeof *s);
     if (!s)
         return xw_setup_fail(XW_ENOMEM, "allocate a socket stream");

@@ -122,7 +122,7 @@ static void tcp_close(struct xw_bs *b) {
 
 static const struct xw_bs_ops tcp_ops = {
     .peek = tcp_peek, .consume = tcp_consume, .reserve = tcp_reserve, .commit = tcp_commit,
-        .shutdown_wr = tcp_shutdown_wr,
+    .shutdown_wr = tcp_shutdown_wr,
     .flush = tcp_flush, .abort = tcp_abort, .poll = tcp_poll, .deadline = tcp_deadline, .status = tcp_status,
     .rx_offset = tcp_rx_offset, .stamp = tcp_stamp, .error_text = tcp_error_text, .close = tcp_close,
 };

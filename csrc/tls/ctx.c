@@ -39,8 +39,8 @@ static int version_of(uint8_t version, int if_zero) {
 static int set_versions(SSL_CTX *ssl, const struct xw_tls_cfg *cfg) {
     int min = version_of(cfg->version_min, TLS1_2_VERSION), max = version_of(cfg->version_max, TLS1_3_VERSION);
     if (min < 0 || max < 0 || min > max)
-        return xw_setup_fail_text(XW_EINVAL, "set the TLS versions", "must be 12 or 13,
-                                  the least not above the greatest");
+        return xw_setup_fail_text(XW_EINVAL, "set the TLS versions",
+                                  "must be 12 or 13, the least not above the greatest");
     if (!SSL_CTX_set_min_proto_version(ssl, min) || !SSL_CTX_set_max_proto_version(ssl, max))
         return fail_queue("set the TLS versions");
     return XW_OK;

@@ -296,7 +296,7 @@ static void tls_close(struct xw_bs *b) {
 
 static const struct xw_bs_ops tls_ops = {
     .peek = tls_peek, .consume = tls_consume, .reserve = tls_reserve, .commit = tls_commit,
-        .shutdown_wr = tls_shutdown_wr,
+    .shutdown_wr = tls_shutdown_wr,
     .flush = tls_flush, .abort = tls_abort, .poll = tls_poll, .deadline = tls_deadline, .status = tls_status,
     .rx_offset = tls_rx_offset, .stamp = tls_stamp, .error_text = tls_error_text, .close = tls_close,
 };
