@@ -4,6 +4,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -12,8 +13,9 @@ from typing import Any
 
 import packets as p
 import pytest
-from harness import xsk
+from harness import Meta, xsk
 from links import interface, send
+from minixsk import MiniXsk
 from pyroute2 import IPRoute
 
 from xdpws.control.loader import make_loader
@@ -81,6 +83,30 @@ def test_packets_on_the_wire(veth: tuple[str, str], mode: Any) -> None:
         moved = {name: n for name, n in steering.counters().items() if n}
         assert moved == {"redirect": 2, "redirect_arp": 1, "redirect_stray": 1, "redirect_icmp": 1, "pass_no_flow": 1,
                          "pass_no_socket": 1}
+
+
+@pytest.mark.parametrize(("mode", "nic_time", "loader"), [("native", "on", "libbpf"), ("native", "off", "libbpf"),
+                                                          ("generic", "off", "libbpf"), ("native", "off", "bcc"),
+                                                          ("generic", "off", "bcc")])
+def test_packets_reach_the_socket(veth: tuple[str, str], mode: Any, nic_time: Any, loader: str) -> None:
+    """Byte for byte, ours and nothing else, with the times in front. veth's driver has no hardware time to tell."""
+    tagged = p.eth(p.ip4(p.tcp(b"x" * 1000)), tags=(p.AD, p.Q))
+    error = p.eth(p.ip4(p.icmp(3, p.quote()), p.ICMP, src=p.OTHER))
+    with Steering.attach(veth[0], mode, loader, nic_time=nic_time) as steering, MiniXsk(steering.ifindex) as socket:
+        steering.bind_socket(0, socket.sock.fileno())
+        steering.add_flow(p.EXCHANGE, p.EXCHANGE_PORT, p.US, p.OUR_PORT)
+        begin = time.monotonic_ns()
+        send(veth[1], p.segment(b"one"), p.eth(p.ip4(p.tcp(dport=22))), p.segment(bytes(1460)), error, tagged)
+        for packet in (p.segment(b"one"), p.segment(bytes(1460)), error, tagged):
+            got = socket.receive()
+            assert got is not None
+            assert got[0] == packet
+            meta = Meta(*struct.unpack("=QQIIII", got[1]))
+            assert (meta.magic, meta.valid, meta.hw_ns, meta.len) == (0x58575331, 2, 0, len(packet))
+            assert begin <= meta.xdp_ns <= time.monotonic_ns()
+        assert steering.counters()["note_no_meta"] == 0
+        assert steering.counters()["pass_no_flow"] == 1
+        assert socket.receive(seconds=0) is None
 
 
 def test_two_interfaces_share_nothing(veth: tuple[str, str]) -> None:
