@@ -9,3 +9,6 @@ lint: ext ## ruff, and the project's own style check
 	$(PY) tools/style_check.py
 types: ext ## mypy --strict
 	.venv/bin/mypy --strict xdpws
+FEED ?=
+demo: setup ## the synthetic feed (or FEED=path) over xdp and socket, with a table
+	@$(PY) tools/demo.py --feed "$(FEED)"
