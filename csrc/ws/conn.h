@@ -52,6 +52,9 @@ struct xw_ws_cfg {
                                      * Server: must live as long as the handshake lasts. */
 };
 
+/* Who ended it; the values are those of enum xw_layer in xw_api.h. */
+enum xw_ws_layer { XW_WS_LAYER_BELOW = 0, XW_WS_LAYER_HTTP = 4, XW_WS_LAYER_WS = 5 };
+
 enum xw_ws_event_type {
     XW_WS_OPEN = 1,   /* data = head of the HTTP answer (client) or request (server), with its last CRLFCRLF */
     XW_WS_MESSAGE,    /* opcode 1 or 2, data = payload, first/last, off_first/off_last, parsed_ns */
@@ -65,7 +68,7 @@ enum xw_ws_event_type {
 struct xw_ws_event {
     uint8_t type;             /* enum xw_ws_event_type */
     uint8_t opcode;
-    uint8_t layer;            /* ENDED: enum xw_layer: WS, HTTP, or NONE: the stream below (ask it) */
+    uint8_t layer;            /* ENDED: enum xw_ws_layer; BELOW: ask the stream */
     uint8_t by_peer;          /* ENDED: the peer began it */
     int32_t error;            /* ENDED: XW_E… or 0 */
     uint32_t code;            /* CLOSING: the peer's. ENDED: the peer's; else the one we failed the connection with; else 1006 */
@@ -88,7 +91,8 @@ int xw_ws_init(struct xw_ws *ws, const struct xw_ws_cfg *cfg);
 int xw_ws_poll(struct xw_ws *ws, uint64_t now_ns, struct xw_ws_event *ev, unsigned max);
 /* xw_ws_release: ends the validity of all spans handed out and consumes their bytes. */
 void xw_ws_release(struct xw_ws *ws);
-/* xw_ws_deadline: when xw_ws_poll must be called even if nothing arrives; XW_NEVER. */
+/* xw_ws_deadline: when xw_ws_poll must be called even if nothing arrives; 0: at once (after a release), because the last poll
+ * stopped for want of room, not of bytes; XW_NEVER. */
 uint64_t xw_ws_deadline(const struct xw_ws *ws);
 
 /* xw_ws_send: one whole message (opcode 1, 2) or control frame (9, 10; len <= 125). Returns how many payload bytes were taken.

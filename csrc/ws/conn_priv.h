@@ -1,0 +1,93 @@
+/* ws/conn_priv.h: the state of a connection; for ws/conn*.c only. */
+#ifndef XW_WS_CONN_PRIV_H
+#define XW_WS_CONN_PRIV_H
+#include "ws/conn.h"
+#include "ws/simd.h"
+#include "ws/upgrade.h"
+#include "ws/utf8.h"
+
+enum ws_state {
+    WS_HELLO,   /* our part of the HTTP exchange is being sent (client), or the peer's awaited (server) */
+    WS_HEAD,    /* client: the answer's head is being read. Server: our answer is being sent */
+    WS_BODY,    /* client: body of a rejection */
+    WS_OPEN,    /* frames are parsed; also while our own close frame waits for its answer */
+    WS_DRAIN,   /* nothing that comes counts any more; waiting for the stream to end */
+    WS_DEAD     /* ENDED was delivered */
+};
+
+/* Handshake texts in the assembly buffer: what we send at 0, what the peer sent behind it. */
+#define WS_PEER_AT XW_WS_REQUEST_MAX
+
+struct ws_rx {
+    size_t off;               /* parsed bytes that the stream still holds */
+    bool held;                /* spans of them were handed out: nothing is consumed before release */
+    bool stalled;             /* the last poll stopped for want of events, of a release, or of sight past a ring's end */
+    /* header that a plain ring cut in two */
+    uint8_t hdr_buf[XW_WS_HDR_MAX];
+    uint8_t hdr_have;
+    /* frame being copied to the assembly (data) or to ctl (control) */
+    bool in_frame;
+    struct xw_ws_hdr h;
+    uint64_t frame_pos;       /* payload bytes of it that were taken */
+    uint64_t frame_first;     /* stream offset of its header */
+    /* message being assembled */
+    bool in_msg;
+    uint8_t msg_opcode;
+    size_t msg_at, msg_len;   /* in the assembly buffer */
+    size_t lent_end;          /* [0, lent_end) of it belongs to events until release */
+    uint64_t msg_first;       /* stream offset of its first header */
+    struct xw_rxstamp first;
+    struct xw_ws_utf8 utf8;   /* of the current text message */
+    size_t checked;           /* payload bytes of the frame still lying in the stream that utf8 has seen */
+    uint8_t ctl[XW_WS_CONTROL_MAX];
+    bool ctl_lent;
+};
+
+struct ws_tx {
+    size_t hello_len, hello_sent; /* of the handshake text at assembly.p */
+    uint8_t stage[XW_WS_HDR_MAX + XW_WS_CONTROL_MAX]; /* header or control frame that must go out before anything else */
+    uint8_t stage_len, stage_sent;
+    bool in_msg;              /* a fragmented message of ours is open */
+    uint8_t key[4];           /* of the data frame begun */
+    uint64_t left, pos;       /* payload bytes that it lacks, that it has */
+    bool pong_due, close_due; /* wait for the frame begun */
+    uint8_t pong_len, close_len;
+    uint8_t pong[XW_WS_CONTROL_MAX], close[XW_WS_CONTROL_MAX];
+    bool close_sent;          /* our close frame is in the stage or further */
+    bool shut_wanted, shut;   /* end our direction after what is queued */
+};
+
+struct xw_ws {
+    struct xw_ws_cfg cfg;
+    enum ws_state state;
+    struct ws_rx rx;
+    struct ws_tx tx;
+    struct xw_ws_head head;
+    struct xw_ws_body body;
+    unsigned http_status;
+    uint8_t interim;          /* 1xx answers skipped */
+    uint8_t rsv_ok;           /* bits that a negotiated extension uses; none yet */
+    uint64_t now_ns;          /* of the poll or call in progress */
+    uint64_t deadline_ns;     /* of the body, or of the close handshake; XW_NEVER */
+    /* how it ended; the first cause decides */
+    bool closing, decided, end_now, by_peer, close_rcvd;
+    uint8_t end_layer;
+    int32_t end_error;
+    uint32_t end_code, rcvd_code, sent_code;
+    const char *end_text;
+};
+
+/* conn_tx.c */
+void ws_tx_flush(struct xw_ws *ws);
+bool ws_tx_hello_done(const struct xw_ws *ws);
+void ws_tx_pong(struct xw_ws *ws, struct xw_span payload);
+/* Queues our close frame; code 0 or XW_WS_CODE_NONE: empty. */
+void ws_tx_close(struct xw_ws *ws, uint32_t code, const void *reason, size_t len);
+/* conn_rx.c: parses frames into events; returns how many. */
+unsigned ws_rx_frames(struct xw_ws *ws, struct xw_ws_event *ev, unsigned max);
+struct xw_span ws_rx_view(const struct xw_ws *ws);
+/* conn.c */
+void ws_decide(struct xw_ws *ws, enum xw_ws_layer layer, int error, uint32_t code, const char *text);
+void ws_begin_close(struct xw_ws *ws, bool by_peer);
+void ws_fail(struct xw_ws *ws, enum xw_ws_fault f);
+#endif
