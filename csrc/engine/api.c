@@ -1,13 +1,11 @@
 /* engine/api.c: library functions of xw_api.h that belong to no engine. */
 #include "xw.h"
-#include <openssl/crypto.h>
 #include <time.h>
 
 /* Raised with every change of a struct or prototype in xw_api.h; xdpws/_ffi.py holds the other half. */
 #define XW_ABI 1u
 
 uint32_t xw_abi_version(void) { return XW_ABI; }
-const char *xw_openssl_version(void) { return OpenSSL_version(OPENSSL_VERSION); }
 
 uint64_t xw_monotonic_ns(void) {
     struct timespec ts;
