@@ -102,7 +102,7 @@ def _mtu(facts: Facts) -> Check:
         return fail("MTU", f"{facts.link.mtu}; the peer's is {facts.peer.mtu}, native XDP takes at most {limit}",
                     f"{facts.peer.prefix}ip link set {facts.peer.name} mtu 1500")
     if facts.link.mtu > limit:
-        return fail("MTU", f"{facts.link.mtu}; native XDP takes at most {limit} on {facts.driver_name or 'this driver'}",
+        return fail("MTU", f"{facts.link.mtu}; native XDP on {facts.driver_name or 'it'} takes at most {limit}",
                     f"ip link set {facts.link.name} mtu {limit if limit < 1500 else 1500}")
     return ok("MTU", f"{facts.link.mtu} (at most {limit})")
 
