@@ -6,6 +6,7 @@ import json
 import os
 import ssl
 import time
+import tracemalloc
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -455,14 +456,22 @@ def test_client_that_does_not_read_costs_no_memory_and_does_not_stop_others() ->
         async with Exchange(config(count=60_000, plain=True, ping_interval_s=0)) as exchange:
             slow = await RawClient.open(exchange)
             slow.writer.transport.pause_reading()  # type: ignore[attr-defined]
-            async with dial(exchange) as client:
-                digest, _ = await collect(client)
+            tracemalloc.start()
+            try:
+                async with dial(exchange) as client:
+                    digest, _ = await collect(client)
+                _, peak = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
             assert digest.hexdigest() == exchange.expected_sha256()
+            assert digest.payload_bytes > 9_000_000
+            assert peak < 3_000_000, "of both clients, and of the test's own"
             slow.writer.transport.resume_reading()  # type: ignore[attr-defined]
             total = 0
-            while data := await slow.reader.read(1 << 16):
+            while total <= digest.payload_bytes:
+                data = await slow.reader.read(1 << 16)
+                assert data, "the slow client gets everything, too"
                 total += len(data)
-            assert total > digest.payload_bytes
             slow.writer.close()
 
     run(body())

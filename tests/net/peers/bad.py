@@ -9,15 +9,19 @@ before the fault was delivered. After its act the server reads until the client 
 from __future__ import annotations
 
 import argparse
+import array
 import base64
 import contextlib
+import fcntl
 import hashlib
 import json
 import signal
 import socket
 import ssl
 import struct
+import termios
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -79,6 +83,11 @@ class Wire:
                 return b""
 
     def reset(self) -> None:
+        """RST, once the client has acknowledged what was sent before: a reset throws away what is still queued."""
+        pending, deadline = array.array("i", [1]), time.monotonic() + 5
+        while pending[0] and time.monotonic() < deadline:
+            fcntl.ioctl(self.sock, termios.TIOCOUTQ, pending)
+            time.sleep(0.001)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.sock.close()
 

@@ -108,19 +108,23 @@ class NginxFront:
         self.stop()
 
     def _wait_until_listening(self) -> None:
-        """The process's own view of its namespace's sockets tells it, so this also works for another namespace."""
         deadline = time.monotonic() + 15
-        wanted = f":{self.port:04X} "
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise RuntimeError(f"nginx ended: {self.log()[-2000:]}")
             with contextlib.suppress(OSError):
-                for line in Path(f"/proc/{self.process.pid}/net/tcp").read_text().splitlines()[1:]:
-                    fields = line.split()
-                    if f"{fields[1]} ".endswith(wanted) and fields[3] == "0A":
-                        return
+                if self._listens():
+                    return
             time.sleep(0.02)
         raise RuntimeError(f"nginx does not listen: {self.log()[-2000:]}")
+
+    def _listens(self) -> bool:
+        """Whether a listening socket on the port is the process's own, in whatever namespace it is."""
+        proc = Path(f"/proc/{self.process.pid}")
+        own = {os.readlink(fd) for fd in (proc / "fd").iterdir()}
+        rows = [line.split() for line in (proc / "net" / "tcp").read_text().splitlines()[1:]]
+        return any(row[1].endswith(f":{self.port:04X}") and row[3] == "0A" and f"socket:[{row[9]}]" in own
+                   for row in rows)
 
 
 def _free_port() -> int:
