@@ -19,7 +19,8 @@ from minixsk import MiniXsk
 from pyroute2 import IPRoute
 
 from xdpws.control.loader import make_loader
-from xdpws.control.steering import Steering, occupant
+from xdpws.control.occupant import holders, occupant
+from xdpws.control.steering import Steering
 from xdpws.errors import SetupError, UsageError
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="attaching needs root")
@@ -168,8 +169,8 @@ def test_second_program_is_refused(veth: tuple[str, str], first: Any, second: An
         with pytest.raises(SetupError) as caught:
             Steering.attach(veth[0], second)
         assert str(caught.value) == (
-            f"attach to {veth[0]}: XDP program {there.prog_id} (xw_steer, {first}) is attached already; "
-            f"try: --replace, or: ip link set dev {veth[0]} xdp off")
+            f"attach to {veth[0]}: XDP program {there.prog_id} (xw_steer, {first}) of this process "
+            f"is attached already; try: --replace")
         assert caught.value.errno == errno.EBUSY
         assert occupant(steering.ifindex) == there
 
@@ -196,8 +197,9 @@ def test_replace_one_that_was_attached_over_netlink(veth: tuple[str, str]) -> No
         there = occupant(number(veth[0]))
         assert there is not None
         assert there.link_id == 0
-        with pytest.raises(SetupError, match=f"XDP program {there.prog_id} "):
+        with pytest.raises(SetupError, match=f"XDP program {there.prog_id} ") as caught:
             Steering.attach(veth[0])
+        assert caught.value.hint == f"--replace, or: ip link set dev {veth[0]} xdpdrv off"
         with Steering.attach(veth[0], replace=True) as steering:
             now = occupant(steering.ifindex)
             assert now is not None
@@ -220,10 +222,18 @@ def test_program_leaves_with_its_process(veth: tuple[str, str], how: signal.Sign
     try:
         assert child.stdout is not None
         assert child.stdout.readline() == "native\n"
-        assert occupant(number(veth[0])) is not None
+        there = occupant(number(veth[0]))
+        assert there is not None
+        [(pid, name)] = holders(there.link_id)
+        assert pid == child.pid
+        with pytest.raises(SetupError) as caught:
+            Steering.attach(veth[0])
+        assert str(caught.value) == (f"attach to {veth[0]}: XDP program {there.prog_id} (xw_steer, native) of process {pid} "
+                                     f"({name}) is attached already; try: --replace, or: kill {pid}")
         child.send_signal(how)
         child.wait(10)
         wait_for(lambda: occupant(number(veth[0])) is None, 1.0)
+        assert holders(there.link_id) == []
     finally:
         child.kill()
         child.communicate()

@@ -20,6 +20,7 @@ from typing import Literal
 from xdpws._ffi import check, ffi, lib
 from xdpws.config import NicTime, XdpMode
 from xdpws.control.loader import BpfLoader, LoadedProgram, make_loader
+from xdpws.control.occupant import evict, occupant, occupied
 from xdpws.errors import SetupError, UsageError
 
 ABI = 2
@@ -112,40 +113,6 @@ def _resolve(interface: str | int) -> tuple[int, str]:
         return socket.if_nametoindex(interface), interface
     except (OSError, OverflowError, ValueError):
         raise SetupError(step, "there is no such interface", "ip -br link", errno.ENODEV) from None
-
-
-@dataclass(frozen=True, slots=True)
-class Occupant:
-    """The XDP program that is on an interface. `link_id` 0: attached over netlink, without a BPF link."""
-
-    prog_id: int
-    link_id: int
-    mode: str
-    name: str
-
-
-def occupant(ifindex: int) -> Occupant | None:
-    """Which XDP program is on the interface; None: none."""
-    info = ffi.new("struct xw_xdp_info *")
-    if not check(lib.xw_xdp_query(ifindex, info), "ask which XDP program is attached"):
-        return None
-    mode = {1: "native", 2: "generic"}.get(info.mode, "offloaded")
-    return Occupant(info.prog_id, info.link_id, mode, ffi.string(info.name).decode("ascii", "replace"))
-
-
-def occupied(interface: str, other: Occupant | None) -> SetupError:
-    """The error for an interface that another program holds."""
-    who = f"XDP program {other.prog_id} ({other.name or 'unnamed'}, {other.mode})" if other else "another XDP program"
-    return SetupError(f"attach to {interface}", f"{who} is attached already",
-                      f"--replace, or: ip link set dev {interface} xdp off", errno.EBUSY)
-
-
-def evict(interface: str, ifindex: int) -> None:
-    """Take the program off the interface; if a link held it, that link has no effect any more."""
-    info = ffi.new("struct xw_xdp_info *")
-    step = f"replace the XDP program of {interface}"
-    if check(lib.xw_xdp_query(ifindex, info), step):
-        check(lib.xw_xdp_detach(ifindex, info), step, "run as root, or try again")
 
 
 def _ip(value: Ip) -> bytes:
