@@ -12,3 +12,6 @@ types: ext ## mypy --strict
 FEED ?=
 demo: setup ## the synthetic feed (or FEED=path) over xdp and socket, with a table
 	@$(PY) tools/demo.py --feed "$(FEED)"
+.PHONY: test-feeds
+test-feeds: ext bpf ## every recorded feed over every transport, mode and loader
+	XDPWS_ALL_FEEDS=1 $(PY) -m pytest -q tests/net/test_feeds.py
