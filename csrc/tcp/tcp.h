@@ -14,8 +14,7 @@
  *     each packet: xw_tcp_input(...);
  *     xw_tcp_tick(stk, now);
  *     while ((c = xw_tcp_changed(stk, &ev))) ... consume (then xw_tcp_consumed), commit (then xw_tcp_queued), release
- *     while (xw_tcp_pending(stk) && have_a_frame) { if (!xw_tcp_output(stk, now, &seg)) break; xw_tcp_seg_emit(&seg,
- * room); }
+ *     while (xw_tcp_pending(stk) && have_a_frame && xw_tcp_output(stk, now, &seg)) xw_tcp_seg_emit(&seg, room);
  *     sleep until xw_tcp_deadline(stk) or a packet
  *
  * Cost: O(1) per segment and per idle connection, apart from the timer heap (a re-arm to a later time touches
@@ -88,6 +87,8 @@ struct xw_tcp_cfg {
     struct xw_rng *rng;        /* lives as long as the stack */
     uint64_t *drops;           /* XW_DROP_COUNT counters, may be shared */
     uint8_t fast_path;         /* 0: the slow path alone (tests) */
+    uint8_t fixed_isn;         /* 1: every ISN is isn, timestamps begin at 0 (tests and replays only: RFC 6528) */
+    uint32_t isn;
     uint8_t rst_unknown;       /* 1: answer segments for no connection with RST (RFC 9293 3.10.7.1) */
     struct xw_tcp_opts opts;   /* of connections that are opened without their own */
 };
