@@ -23,7 +23,7 @@ struct end {
     uint64_t drops[XW_DROP_COUNT];
     uint32_t ip;
     uint64_t to_send, sent, got, wake, read_gap;
-    uint32_t read_max, write_max;
+    uint32_t read_max, write_max, idle;
     bool shut, opened;
     uint64_t link_free; /* when the last packet of this direction has left */
 };
@@ -179,11 +179,14 @@ static void app(struct sim *m, unsigned i) {
     struct end *e = &m->e[i];
     if (!e->c || m->now < e->wake)
         return;
-    e->wake = m->now + 1 + xw_rng_below(&m->rng, (uint32_t)e->read_gap);
+    uint64_t before = e->got + e->sent;
     app_read(m, i);
     enum xw_tcp_state st = xw_tcp_state(e->c);
     if (!e->shut && (xw_tcp_can_send(st) || st == XW_TCP_FIN_WAIT_2))
         app_write(m, i);
+    /* one that finds nothing to do looks less often, so that the other may be very slow */
+    e->idle = e->got + e->sent == before ? (e->idle < 100 ? e->idle + 1 : 100) : 1;
+    e->wake = m->now + 1 + xw_rng_below(&m->rng, (uint32_t)e->read_gap) * (uint64_t)e->idle;
     if (xw_tcp_finished(e->c) && !xw_bytering_len(&e->rcv))
         e->wake = XW_NEVER;
 }
