@@ -12,6 +12,7 @@ from xdpws.client import Client, Session
 from xdpws.config import EngineConfig, TlsOptions, TransportName, XdpOptions
 from xdpws.digest import FeedDigest
 from xdpws.messages import Message
+from xdpws.sim.stamp import sent_ns
 from xdpws.timestamps import Histogram, Stamps
 
 _TCP_FIELDS = ("tcp_state", "mss", "srtt_us", "rttvar_us", "rto_us", "cwnd", "bytes_in", "bytes_out", "segs_in",
@@ -48,19 +49,9 @@ class Tally:
             a, b = getattr(stamps, begin), getattr(stamps, end)
             if a is not None and b is not None:
                 self.stages[name].record(b - a)
-        sent = sent_time(data)
+        sent = sent_ns(data)
         if sent is not None:
             self.oneway.record(user - sent)
-
-
-def sent_time(data: memoryview) -> int | None:
-    """When a message of `xdpws sim --stamp` was sent: `{"ts":` and 19 digits of CLOCK_MONOTONIC ns; None if it is no
-    such."""
-    if len(data) > 26 and data[:6] == b'{"ts":':
-        digits = bytes(data[6:25])
-        if digits.isdigit():
-            return int(digits)
-    return None
 
 
 class Receiver:
