@@ -18,6 +18,8 @@ from links import interface, send
 from minixsk import MiniXsk
 from pyroute2 import IPRoute
 
+from xdpws._enums import Err
+from xdpws._ffi import ffi, lib
 from xdpws.control.loader import make_loader
 from xdpws.control.occupant import holders, occupant
 from xdpws.control.steering import Steering
@@ -209,6 +211,18 @@ def test_replace_one_that_was_attached_over_netlink(veth: tuple[str, str]) -> No
     assert occupant(number(veth[0])) is None
 
 
+def test_detach_takes_only_what_was_asked_about(veth: tuple[str, str]) -> None:
+    """The program on the interface changed between the question and the detachment: nothing happens."""
+    info = ffi.new("struct xw_xdp_info *")
+    with Steering.attach(veth[0]) as steering:
+        assert lib.xw_xdp_query(steering.ifindex, info) == 1
+        steering.close()
+        assert lib.xw_xdp_detach(steering.ifindex, info) == Err.ESTATE
+        with Steering.attach(veth[0]):
+            assert lib.xw_xdp_detach(steering.ifindex, info) == Err.ESTATE
+            assert occupant(steering.ifindex) is not None
+
+
 def test_replace_nothing(veth: tuple[str, str]) -> None:
     with Steering.attach(veth[0], replace=True) as steering:
         assert steering.mode == "native"
@@ -228,8 +242,8 @@ def test_program_leaves_with_its_process(veth: tuple[str, str], how: signal.Sign
         assert pid == child.pid
         with pytest.raises(SetupError) as caught:
             Steering.attach(veth[0])
-        assert str(caught.value) == (f"attach to {veth[0]}: XDP program {there.prog_id} (xw_steer, native) of process {pid} "
-                                     f"({name}) is attached already; try: --replace, or: kill {pid}")
+        assert str(caught.value) == (f"attach to {veth[0]}: XDP program {there.prog_id} (xw_steer, native) of process "
+                                     f"{pid} ({name}) is attached already; try: --replace, or: kill {pid}")
         child.send_signal(how)
         child.wait(10)
         wait_for(lambda: occupant(number(veth[0])) is None, 1.0)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from xdpws._enums import Err
 from xdpws._ffi import check, ffi, lib
 from xdpws.errors import SetupError
 
@@ -80,4 +81,7 @@ def evict(interface: str, ifindex: int) -> None:
     info = ffi.new("struct xw_xdp_info *")
     step = f"replace the XDP program of {interface}"
     if check(lib.xw_xdp_query(ifindex, info), step):
-        check(lib.xw_xdp_detach(ifindex, info), step, "run as root, or try again")
+        rc = lib.xw_xdp_detach(ifindex, info)
+        if rc == Err.ESTATE:  # not the one that was there a moment ago
+            raise occupied(interface, occupant(ifindex))
+        check(rc, step, "run as root")
