@@ -14,6 +14,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from pathlib import Path
 from typing import Any
 
 from pyroute2.netlink import ctrlmsg, genlmsg
@@ -37,6 +38,7 @@ from xdpws.control.model import (
     XdpAttached,
     XdpCapabilities,
 )
+from xdpws.control.netns import run_in_namespace
 
 # <linux/netlink.h>
 _NETLINK_ROUTE, _NETLINK_GENERIC = 0, 16
@@ -68,6 +70,7 @@ _XDP_FEATURES = ("basic", "redirect", "ndo-xmit", "xsk-zerocopy", "hw-offload", 
 _RX_METADATA = ("timestamp", "hash", "vlan-tag")
 _XSK_FEATURES = ("tx-timestamp", "tx-checksum", "tx-launch-time-fifo")
 
+_OWN_NAMESPACE = "/proc/thread-self/ns/net"
 _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence number, port id
 _RECV_LEN = 1 << 17                # larger than any datagram the kernel makes for a dump (32 KiB)
 _MONITOR_RCVBUF = 1 << 20          # some thousand notifications; above it the kernel drops and `read` returns None
@@ -289,13 +292,16 @@ class Pyroute2Netlink:
 
     def __init__(self) -> None:
         self._rt = _Socket(_NETLINK_ROUTE)
-        self._genl: _Socket | None = None
+        self._genl = _Socket(_NETLINK_GENERIC)
+        self._namespace = os.open(_OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
         self._netdev_id: int | None = None
 
     def close(self) -> None:
         self._rt.close()
-        if self._genl is not None:
-            self._genl.close()
+        self._genl.close()
+        if self._namespace >= 0:
+            os.close(self._namespace)
+            self._namespace = -1
 
     def links(self) -> list[LinkInfo]:
         return [_link(raw) for raw in self._rt.request(ifinfmsg(), _GETLINK, _F_DUMP)]
@@ -303,7 +309,7 @@ class Pyroute2Netlink:
     def link_in(self, nsid: int, index: int) -> LinkInfo:
         msg = ifinfmsg()
         msg["index"] = index
-        msg["attrs"] = [("IFLA_TARGET_NETNSID", nsid)]
+        msg["attrs"] = [("IFLA_IF_NETNSID", nsid)]  # <linux/if_link.h> calls it IFLA_TARGET_NETNSID too
         return _link(self._rt.request(msg, _GETLINK, 0)[0])
 
     def namespace_id(self, fd: int) -> int | None:
@@ -402,8 +408,6 @@ class Pyroute2Netlink:
         return found
 
     def _netdev(self, msg: Any, command: int, flags: int) -> list[bytes]:
-        if self._genl is None:
-            self._genl = _Socket(_NETLINK_GENERIC)
         if self._netdev_id is None:
             ask = ctrlmsg()
             ask["cmd"], ask["version"] = 3, 1  # CTRL_CMD_GETFAMILY
@@ -414,4 +418,6 @@ class Pyroute2Netlink:
         return self._genl.request(msg, self._netdev_id, flags)
 
     def monitor(self) -> _Monitor:
-        return _Monitor()
+        if os.path.samestat(os.fstat(self._namespace), os.stat(_OWN_NAMESPACE)):
+            return _Monitor()
+        return run_in_namespace(Path(f"/proc/self/fd/{self._namespace}"), _Monitor)
