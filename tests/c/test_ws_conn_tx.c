@@ -116,7 +116,7 @@ XT_TEST(one_byte_of_room_at_a_time) {
         if (n < 0)
             n = xw_ws_send(t.ws, 1, "hello", 5);
         else if (n < 5)
-            n += xw_ws_send_more(t.ws, "hello" + n, 5 - (uint64_t)n);
+            n += xw_ws_send_more(t.ws, &"hello"[n], 5 - (uint64_t)n);
         XT_TRUE(n >= 0 && ++polls < 20);
         xt_ws_run(&t);
     }
@@ -144,7 +144,7 @@ XT_TEST(every_ping_is_answered_while_there_is_room) {
     uint8_t in[100];
     size_t n = 0;
     for (unsigned i = 0; i < 10; i++)
-        n += xt_frame(in + n, 0x89, false, "0123456789" + i, 1);
+        n += xt_frame(in + n, 0x89, false, &"0123456789"[i], 1);
     xt_ws_init(&t, &(struct xt_ws_opt){ .max_events = 16 });
     xt_ws_feed(&t, in, n);
     XT_STR((xt_ws_collect(&t), t.sent), "F10(0) F10(1) F10(2) F10(3) F10(4) F10(5) F10(6) F10(7) F10(8) F10(9)");
