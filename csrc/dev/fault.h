@@ -3,10 +3,11 @@
  *
  * Every frame is copied into a bounded store of the wrapper and the inner device gets its own back at once, so that
  * delayed and reordered frames respect everybody's ownership rules. The same seed, frames and ticks give the same
- * faults. Order of the decisions on a frame: loss (ends it), corruption (one byte is changed), duplication (the copy
- * follows at once), delay, reordering (it is let go right behind the next frame of its direction; if none comes
- * within hold_ns, it goes as it is and is not counted). Time comes from tick(); what is due leaves with rx_burst, or
- * with tx_flush, which deadline() asks for. */
+ * faults. The decisions on a frame, in this order: loss (ends it), corruption (one byte is changed), delay,
+ * reordering (it is let go right behind the next frame of its direction; if none comes within hold_ns it goes as it
+ * is and is not counted), duplication (the copy follows at once; not of a frame held for reordering). Time comes
+ * from tick(); what is due leaves with rx_burst and tx_flush, which deadline() asks for. A full store loses received
+ * frames (overflow) and answers XW_EAGAIN to tx_reserve. */
 #ifndef XW_DEV_FAULT_H
 #define XW_DEV_FAULT_H
 #include "dev/dev.h"
@@ -21,10 +22,9 @@ struct xw_fault_rates {
 struct xw_fault_cfg {
     struct xw_fault_rates rx, tx;
     uint8_t seed[32];
-    uint32_t frames;    /* store of each direction; 0: 1024. When it is full, frames are lost (overflow) */
+    uint32_t frames;    /* store of each direction; 0: 1024, at most 65536 */
 };
-/* seen = lost + overflow (that could not be stored at all) + the rest, of which each other count tells; out = frames
- * that left, copies included. */
+/* out = seen - lost - overflow + duplicated, once nothing waits any more. */
 struct xw_fault_counts { uint64_t seen, lost, duplicated, reordered, corrupted, delayed, overflow, out; };
 
 /* xw_fault_open: 0, XW_EINVAL (a rate above 1000000) or XW_ENOMEM; the inner device stays the caller's if it fails. */

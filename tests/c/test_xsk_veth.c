@@ -82,7 +82,8 @@ struct steer { int map, prog, link; };
 
 static struct steer attach(bool generic) {
     struct steer s;
-    const struct bpf_link_create_opts lo = { .sz = sizeof lo, .flags = generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE };
+    const struct bpf_link_create_opts lo = { .sz = sizeof lo,
+                                             .flags = generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE };
     s.map = bpf_map_create(BPF_MAP_TYPE_XSKMAP, "xwdev_xsks", 4, 4, 4, NULL);
     XT_TRUE(s.map >= 0);
     const struct bpf_insn prog[] = {
