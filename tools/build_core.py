@@ -5,6 +5,7 @@
 import argparse
 import glob
 import re
+import warnings
 from pathlib import Path
 
 from cffi import FFI
@@ -37,6 +38,7 @@ def builder(archive: str | None = None) -> FFI:
 
 
 if __name__ == "__main__":
+    warnings.simplefilter("ignore")  # setuptools about itself
     args = argparse.ArgumentParser()
     args.add_argument("--archive", required=True)
     builder(args.parse_args().archive).compile(tmpdir=str(ROOT), verbose=False)
