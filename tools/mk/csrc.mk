@@ -41,3 +41,6 @@ $(OUT)/ext.stamp: $(OUT)/libxw.a csrc/xw_api.h csrc/xw.h tools/build_core.py
 	$(PY) tools/build_core.py --archive $(OUT)/libxw.a
 	$(PY) tools/gen_enums.py xdpws/_enums.py
 	@touch $@
+
+# what each object includes, as the compiler noted it (-MMD)
+-include $(OBJS:.o=.d) $(XT_OBJS:.o=.d) $(CTESTS:tests/c/%.c=$(OUT)/tests/%.d)
