@@ -28,7 +28,7 @@ INCLUDES: dict[str, tuple[str, ...]] = {
     "net": ("net/", "wire/", "dev/dev.h", "mem/", "base/", *API),
     "tcp": ("tcp/", "net/", "wire/", "dev/dev.h", "mem/", "base/", *API),
     "bs": ("bs/", "mem/", "base/", *API),
-    "tls": ("tls/", "bs/bs.h", "mem/", "base/", *API),
+    "tls": ("tls/", "bs/bs.h", "bs/marks.h", "mem/", "base/", *API),
     "ws": ("ws/", "bs/bs.h", "mem/", "base/", *API),
     "shm": ("shm/", "mem/", "base/"),
     "steer": ("steer/", "base/", "shared.h", *API),

@@ -1,6 +1,7 @@
 """control/neighbour.py on a fake netlink: resolving, keeping alive, and what the watch tells."""
 from __future__ import annotations
 
+import errno
 import select
 from ipaddress import IPv4Address, IPv4Network
 
@@ -81,6 +82,19 @@ def test_keepalive_marks_the_entry_as_used() -> None:
     nl = FakeNetlink(ETH)
     keepalive(nl, 7, GW)
     assert nl.used == [(7, GW)]
+
+
+def test_a_refused_keepalive_is_left_to_the_next_one() -> None:
+    nl = FakeNetlink(ETH)
+
+    def refuse() -> None:
+        raise OSError(errno.ENODEV, "No such device")
+
+    nl.on_use = refuse
+    keepalive(nl, 7, GW)
+    with pytest.raises(SetupError, match="resolve 10.0.0.1 on eth7: No such device"):
+        resolve(nl, ETH, GW)
+    assert nl.monitors[0].closed
 
 
 def take(state: WatchState, *infos: NeighbourInfo) -> list[object]:

@@ -92,8 +92,8 @@ def _bcc(facts: Facts) -> Check:
     if not facts.software.bcc:
         return warn("BCC", "not installed: --loader bcc is not available", "apt install python3-bpfcc")
     if not facts.software.bcc_headers:
-        return warn("BCC", "installed, but without headers of the running kernel (BCC_KERNEL_SOURCE may name a tree)",
-                    f"apt install linux-headers-{facts.release}")
+        return warn("BCC", "installed, but there are no kernel headers (BCC_KERNEL_SOURCE may name a tree)",
+                    "apt install linux-headers-amd64")
     return ok("BCC", f"installed, headers in {facts.software.bcc_headers}")
 
 

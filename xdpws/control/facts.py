@@ -14,6 +14,7 @@ from pathlib import Path
 from xdpws.control.bpf_info import program_name
 from xdpws.control.ethtool import DriverInfo, Ethtool, Feature
 from xdpws.control.link import find_link, lower_link
+from xdpws.control.loader_bcc_child import header_trees
 from xdpws.control.model import AddressInfo, Channels, LinkInfo, NapiInfo, XdpCapabilities
 from xdpws.control.netlink import Netlink, opened
 from xdpws.control.netns import command_prefix, find_namespace, run_in_namespace
@@ -56,7 +57,7 @@ class CpuFacts:
 
 @dataclass(frozen=True, slots=True)
 class SoftwareFacts:
-    """What is installed. Versions are "" where a library was not found; `bcc_headers`: where BCC finds the kernel's."""
+    """What is installed. Versions are "" where a library was not found; `bcc_headers`: where BCC gets its headers."""
 
     libbpf: str = ""
     libxdp: str = ""
@@ -247,9 +248,9 @@ def library_version(name: str) -> str:
 
 
 def _bcc_headers(release: str) -> str:
-    """Where BCC would find the headers of the running kernel; "" if nowhere."""
-    chosen = os.environ.get("BCC_KERNEL_SOURCE", "")
-    for path in (chosen, f"/lib/modules/{release}/build", "/sys/kernel/kheaders.tar.xz"):
-        if path and Path(path).exists():
+    """Where `--loader bcc` would find kernel headers; "" if nowhere."""
+    for path in (os.environ.get("BCC_KERNEL_SOURCE", ""), f"/lib/modules/{release}/build"):
+        if path and Path(path).is_dir():
             return path
-    return ""
+    trees = header_trees()  # of another version: good enough, and merged by the loader
+    return trees[0] if trees else ""

@@ -73,7 +73,8 @@ class AddressInfo:
 class RouteInfo:
     """The kernel's answer for one destination.
 
-    `kind`: "unicast", "local", "broadcast", "multicast", "blackhole", "unreachable", "prohibit" or "other".
+    `kind`: "unicast", "local", "broadcast", "multicast", "blackhole", "unreachable", "prohibit", "behind an IPv6
+    gateway" or "other".
     `mtu`: of the route (metric or a learned path MTU), None if it is the interface's.
     `network`: the table entry that matched, None where that was not asked.
     """

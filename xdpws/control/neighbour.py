@@ -46,11 +46,18 @@ def find_neighbour(nl: Netlink, index: int, ip: IPv4Address) -> NeighbourInfo | 
 
 
 def keepalive(nl: Netlink, index: int, ip: IPv4Address) -> None:
-    """Keeps the kernel's entry for `ip` alive and verified. Never blocks.
+    """Keeps the kernel's entry for `ip` alive and verified. Never blocks and never raises.
 
-    Without CAP_NET_ADMIN a datagram to the discard port does the same; errors of that one are of no consequence (the
-    next call tries again).
+    Without CAP_NET_ADMIN a datagram to the discard port does the same. A refusal is of no consequence: the next call
+    tries again, and that an interface is down or gone is the watch's to tell.
     """
+    try:
+        _use(nl, index, ip)
+    except OSError:
+        pass
+
+
+def _use(nl: Netlink, index: int, ip: IPv4Address) -> None:
     try:
         nl.use_neighbour(index, ip)
     except OSError as e:
@@ -79,7 +86,7 @@ def resolve(nl: Netlink, link: LinkInfo, ip: IPv4Address, timeout_s: float = RES
         entry = find_neighbour(nl, link.index, ip)
         if entry is not None and entry.usable:
             return entry
-        keepalive(nl, link.index, ip)
+        _use(nl, link.index, ip)
         deadline = time.monotonic() + timeout_s
         while True:
             entry = find_neighbour(nl, link.index, ip)

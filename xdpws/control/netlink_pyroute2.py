@@ -215,8 +215,8 @@ def _link(raw: bytes) -> LinkInfo:
 
 def _neighbour(raw: bytes) -> NeighbourInfo | None:
     msg = _decode(ndmsg, raw)
-    ip = _ip(msg.get_attr("NDA_DST"))
-    if msg["family"] != socket.AF_INET or ip is None:
+    ip = _ip(msg.get_attr("NDA_DST")) if msg["family"] == socket.AF_INET else None
+    if ip is None:
         return None
     return NeighbourInfo(msg["ifindex"], ip, Nud(msg["state"]), _mac(msg.get_attr("NDA_LLADDR")))
 
@@ -351,7 +351,8 @@ class Pyroute2Netlink:
             network = IPv4Network((matched.get_attr("RTA_DST") or "0.0.0.0", matched["dst_len"]))
         msg = self._get_route(destination, out_index, 0)
         metrics = msg.get_attr("RTA_METRICS")
-        return RouteInfo(destination, _ROUTE_KIND.get(msg["type"], "other"), msg.get_attr("RTA_OIF"),
+        kind = "behind an IPv6 gateway" if msg.get_attr("RTA_VIA") else _ROUTE_KIND.get(msg["type"], "other")
+        return RouteInfo(destination, kind, msg.get_attr("RTA_OIF"),
                          _ip(msg.get_attr("RTA_PREFSRC")), _route_gateway(msg),
                          (metrics.get_attr("RTAX_MTU") or None) if metrics else None, network)
 
