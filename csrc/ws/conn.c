@@ -1,9 +1,10 @@
-/* ws/conn.c: life of a connection: handshake, the two ways to end, timers. Frames are conn_rx.c, sending is conn_tx.c.
+/* ws/conn.c: life of a connection: handshake, the two ways to end, timers. Frames are conn_rx.c, sending is
+ * conn_tx.c.
  *
- * Endings. Clean: close frames both ways, then the server ends the stream first and the client waits for that (RFC 6455
- * 7.1.1). Failed (RFC 6455 7.1.7): our close frame with the code of the fault, our direction shut, all that still
- * comes is read and thrown away, so that no reset overtakes the close frame. Both are bounded by close_timeout, then the stream
- * is aborted. A handshake that fails ends at once: nobody waits for what follows. */
+ * Endings. Clean: close frames both ways, then the server ends the stream first and the client waits for that (RFC
+ * 6455 7.1.1). Failed (RFC 6455 7.1.7): our close frame with the code of the fault, our direction shut, all that
+ * still comes is read and thrown away, so that no reset overtakes the close frame. Both are bounded by
+ * close_timeout, then the stream is aborted. A handshake that fails ends at once: nobody waits for what follows. */
 #include "ws/conn.h"
 #include "base/assert.h"
 #include "base/err.h"
@@ -11,7 +12,8 @@
 #include <string.h>
 
 #define WS_CLOSE_TIMEOUT_NS (10 * XW_NS_PER_S)
-/* How long the body of a rejection is waited for: it follows its head at once; servers that keep alive never end the stream. */
+/* How long the body of a rejection is waited for: it follows its head at once; servers that keep alive never end
+ * the stream. */
 #define WS_BODY_WAIT_NS XW_NS_PER_S
 /* 1xx answers before the final one: 103 Early Hints comes once or twice; more is a peer that never answers. */
 #define WS_INTERIM_MAX 8
@@ -235,8 +237,8 @@ static void drain(struct xw_ws *ws) {
 static void stream_over(struct xw_ws *ws, const struct xw_bs_status *st) {
     if (ws->state < WS_OPEN) {
         bool failed = st->state == XW_BS_FAILED;
-        ws_decide(ws, failed ? XW_WS_LAYER_BELOW : XW_WS_LAYER_HTTP, failed ? st->error : XW_ECLOSED, XW_WS_CODE_ABNORMAL,
-                  "the stream ended during the WebSocket handshake");
+        ws_decide(ws, failed ? XW_WS_LAYER_BELOW : XW_WS_LAYER_HTTP, failed ? st->error : XW_ECLOSED,
+                  XW_WS_CODE_ABNORMAL, "the stream ended during the WebSocket handshake");
     } else if (st->state == XW_BS_FAILED) {
         ws_decide(ws, XW_WS_LAYER_BELOW, st->error, XW_WS_CODE_ABNORMAL, "the stream failed");
     } else {
@@ -297,8 +299,9 @@ static void ended_event(struct xw_ws *ws, struct xw_ws_event *ev) {
     ws->state = WS_DEAD;
     ws->deadline_ns = XW_NEVER;
     *ev = (struct xw_ws_event){
-        .type = XW_WS_ENDED, .layer = ws->end_layer, .by_peer = ws->by_peer, .error = ws->end_error, .code = ws->end_code,
-        .sent = ws->tx.close_sent ? ws->sent_code : 0, .data = xw_span(ws->end_text, strlen(ws->end_text)),
+        .type = XW_WS_ENDED, .layer = ws->end_layer, .by_peer = ws->by_peer, .error = ws->end_error,
+        .code = ws->end_code, .sent = ws->tx.close_sent ? ws->sent_code : 0,
+        .data = xw_span(ws->end_text, strlen(ws->end_text)),
     };
 }
 

@@ -1,17 +1,18 @@
 /* ws/conn.h: one WebSocket connection (RFC 6455) over a byte stream (bs/bs.h), client or server.
  *
- * Pull, not push: xw_ws_poll looks at what the stream shows, fills an array of events and returns. Nothing here allocates,
- * calls back (but the clock of cfg) or does I/O: whoever owns the stream calls bs->ops->poll before xw_ws_poll (to
- * receive) and after xw_ws_poll, xw_ws_send and xw_ws_close (to send). The stream itself (bs->ops->close) and the time
- * allowed for opening are the owner's business too.
+ * Pull, not push: xw_ws_poll looks at what the stream shows, fills an array of events and returns. Nothing here
+ * allocates, calls back (but the clock of cfg) or does I/O: whoever owns the stream calls bs->ops->poll before
+ * xw_ws_poll (to receive) and after xw_ws_poll, xw_ws_send and xw_ws_close (to send). The stream itself
+ * (bs->ops->close) and the time allowed for opening are the owner's business too.
  *
- * Memory: the owner gives xw_ws_size() bytes (aligned to 16) for the state and one assembly buffer. A message of one
- * frame that the stream shows as a whole is handed out where it lies, without a copy; fragmented messages, frames longer than
- * view_max and everything masked (server role) are put together in the assembly buffer. Spans of events stay valid,
- * and their bytes unconsumed in the stream, until xw_ws_release. The owner calls that at the start of its next poll.
+ * Memory: the owner gives xw_ws_size() bytes (aligned to 16) for the state and one assembly buffer. A message of
+ * one frame that the stream shows as a whole is handed out where it lies, without a copy; fragmented messages,
+ * frames longer than view_max and everything masked (server role) are put together in the assembly buffer. Spans
+ * of events stay valid, and their bytes unconsumed in the stream, until xw_ws_release. The owner calls that at the
+ * start of its next poll.
  *
- * Not here yet: permessage-deflate. Its place: frames carry rsv, the connection has rsv_ok (bits that are negotiated),
- * and inflated messages go to the assembly buffer like fragmented ones. */
+ * Not here yet: permessage-deflate. Its place: frames carry rsv, the connection has rsv_ok (bits that are
+ * negotiated), and inflated messages go to the assembly buffer like fragmented ones. */
 #ifndef XW_WS_CONN_H
 #define XW_WS_CONN_H
 #include "base/rng.h"
@@ -36,8 +37,9 @@ struct xw_ws_cfg {
     const struct xw_ws_simd *simd;  /* NULL: the best that this CPU has (ws/simd.h) */
     uint64_t max_message;           /* bytes; a longer one: close 1009. 1 … assembly.len */
     bool check_utf8;                /* text messages are validated, failing at the first bad byte */
-    /* bytes that the stream can show in a row at least, wherever they begin: capacity of a mirrored ring, less what must be
-     * free for the next record of a TLS stream. 0: not known (plain ring): a frame not shown as a whole is assembled. */
+    /* bytes that the stream can show in a row at least, wherever they begin: capacity of a mirrored ring, less
+     * what must be free for the next record of a TLS stream. 0: not known (plain ring): a frame not shown as a
+     * whole is assembled. */
     size_t view_max;
     struct xw_mspan assembly;       /* >= max_message and >= XW_WS_ASSEMBLY_MIN; a NORESERVE mapping serves well */
     uint64_t close_timeout_ns;      /* from the first close frame until the stream must have ended; 0: 10 s */
@@ -61,7 +63,8 @@ enum xw_ws_event_type {
     XW_WS_PING,       /* data = payload; the pong is sent or queued already (of several queued the latest wins) */
     XW_WS_PONG,       /* data = payload */
     XW_WS_CLOSING,    /* the peer's close frame: code (1005: none given), data = reason; the answer is queued already */
-    XW_WS_REJECTED,   /* client: answer other than 101: code = HTTP status, data = head and beginning of the body; ENDED follows */
+    /* client: answer other than 101: code = HTTP status, data = head and beginning of the body; ENDED follows */
+    XW_WS_REJECTED,
     XW_WS_ENDED       /* the last one. error 0: clean; code, sent, layer, by_peer, data = text for people */
 };
 
@@ -71,7 +74,8 @@ struct xw_ws_event {
     uint8_t layer;            /* ENDED: enum xw_ws_layer; BELOW: ask the stream */
     uint8_t by_peer;          /* ENDED: the peer began it */
     int32_t error;            /* ENDED: XW_E… or 0 */
-    uint32_t code;            /* CLOSING: the peer's. ENDED: the peer's; else the one we failed the connection with; else 1006 */
+    /* CLOSING: the peer's. ENDED: the peer's; else the one we failed the connection with; else 1006 */
+    uint32_t code;
     uint32_t sent;            /* ENDED: the code of our own close frame; 1005: sent without; 0: none was sent */
     struct xw_span data;      /* valid until xw_ws_release */
     uint64_t off_first;       /* stream offsets of the first byte of the first frame's header … */
@@ -83,33 +87,36 @@ struct xw_ws_event {
 
 /* xw_ws_size: bytes of state, to be allocated by the owner (aligned to 16). */
 size_t xw_ws_size(void);
-/* xw_ws_init: makes a connection that begins its handshake with the first poll. XW_EINVAL: an argument is out of range, or target,
- * host, headers or subprotocols hold a byte that HTTP does not allow there; XW_ETOOBIG: request longer than its limit. */
+/* xw_ws_init: makes a connection that begins its handshake with the first poll. XW_EINVAL: an argument is out of
+ * range, or target, host, headers or subprotocols hold a byte that HTTP does not allow there; XW_ETOOBIG: request
+ * longer than its limit. */
 int xw_ws_init(struct xw_ws *ws, const struct xw_ws_cfg *cfg);
-/* xw_ws_poll: all progress that needs no new bytes from the stream. Fills up to max events, returns how many. max 0: only
- * sends what waits and watches the close time-out (a paused reader). After ENDED: 0 for ever. */
+/* xw_ws_poll: all progress that needs no new bytes from the stream. Fills up to max events, returns how many. max
+ * 0: only sends what waits and watches the close time-out (a paused reader). After ENDED: 0 for ever. */
 int xw_ws_poll(struct xw_ws *ws, uint64_t now_ns, struct xw_ws_event *ev, unsigned max);
 /* xw_ws_release: ends the validity of all spans handed out and consumes their bytes. */
 void xw_ws_release(struct xw_ws *ws);
-/* xw_ws_deadline: when xw_ws_poll must be called even if nothing arrives; 0: at once (after a release), because the last poll
- * stopped for want of room, not of bytes; XW_NEVER. */
+/* xw_ws_deadline: when xw_ws_poll must be called even if nothing arrives; 0: at once (after a release), because
+ * the last poll stopped for want of room, not of bytes; XW_NEVER. */
 uint64_t xw_ws_deadline(const struct xw_ws *ws);
 
-/* xw_ws_send: one whole message (opcode 1, 2) or control frame (9, 10; len <= 125). Returns how many payload bytes were taken.
- * Fewer than len (0 included) only for a data message longer than the free space: it has begun, and the rest follows by
- * xw_ws_send_more. XW_EAGAIN: nothing was begun, try again when xw_ws_writable; XW_ESTATE: not open yet, or the message begun
- * before is not complete; XW_ECLOSED: closing or closed; XW_EINVAL: opcode or length. Text is not validated. */
+/* xw_ws_send: one whole message (opcode 1, 2) or control frame (9, 10; len <= 125). Returns how many payload bytes
+ * were taken. Fewer than len (0 included) only for a data message longer than the free space: it has begun, and
+ * the rest follows by xw_ws_send_more. XW_EAGAIN: nothing was begun, try again when xw_ws_writable; XW_ESTATE: not
+ * open yet, or the message begun before is not complete; XW_ECLOSED: closing or closed; XW_EINVAL: opcode or
+ * length. Text is not validated. */
 int64_t xw_ws_send(struct xw_ws *ws, uint8_t opcode, const void *data, uint64_t len);
-/* xw_ws_send_frame: the same for one frame of a fragmented message: first opcode 1 or 2 with fin false, then opcode 0. */
+/* xw_ws_send_frame: the same for one frame of a fragmented message: first opcode 1 or 2 with fin false, then
+ * opcode 0. */
 int64_t xw_ws_send_frame(struct xw_ws *ws, uint8_t opcode, bool fin, const void *data, uint64_t len);
-/* xw_ws_send_more: the next bytes of the frame begun; returns how many were taken (0: no room now). XW_EINVAL: more than the
- * frame lacks; XW_ESTATE: no frame is open; XW_ECLOSED. */
+/* xw_ws_send_more: the next bytes of the frame begun; returns how many were taken (0: no room now). XW_EINVAL:
+ * more than the frame lacks; XW_ESTATE: no frame is open; XW_ECLOSED. */
 int64_t xw_ws_send_more(struct xw_ws *ws, const void *data, uint64_t len);
 /* xw_ws_writable: a send (or send_more, while a frame lacks bytes) would take something now. */
 bool xw_ws_writable(const struct xw_ws *ws);
-/* xw_ws_close: begins the close handshake. code 0: without one (reason_len must be 0 then). 0 also if it is closing already.
- * XW_EINVAL: a code that must not be sent (RFC 6455 7.4), reason longer than 123 bytes or not UTF-8. Before OPEN: gives
- * the handshake up, ENDED comes with XW_ECLOSED. */
+/* xw_ws_close: begins the close handshake. code 0: without one (reason_len must be 0 then). 0 also if it is
+ * closing already. XW_EINVAL: a code that must not be sent (RFC 6455 7.4), reason longer than 123 bytes or not
+ * UTF-8. Before OPEN: gives the handshake up, ENDED comes with XW_ECLOSED. */
 int xw_ws_close(struct xw_ws *ws, uint32_t code, const char *reason, size_t reason_len, uint64_t now_ns);
 /* xw_ws_is_open: OPEN was delivered and neither side began to close. */
 bool xw_ws_is_open(const struct xw_ws *ws);

@@ -21,7 +21,8 @@ enum ws_state {
 struct ws_rx {
     size_t off;               /* parsed bytes that the stream still holds */
     bool held;                /* spans of them were handed out: nothing is consumed before release */
-    bool stalled;             /* the last poll stopped for want of events, of a release, or of sight past a ring's end */
+    /* the last poll stopped for want of events, of a release, or of sight past a ring's end */
+    bool stalled;
     /* header that a plain ring cut in two */
     uint8_t hdr_buf[XW_WS_HDR_MAX];
     uint8_t hdr_have;
@@ -45,7 +46,8 @@ struct ws_rx {
 
 struct ws_tx {
     size_t hello_len, hello_sent; /* of the handshake text at assembly.p */
-    uint8_t stage[XW_WS_HDR_MAX + XW_WS_CONTROL_MAX]; /* header or control frame that must go out before anything else */
+    /* header or control frame that must go out before anything else */
+    uint8_t stage[XW_WS_HDR_MAX + XW_WS_CONTROL_MAX];
     uint8_t stage_len, stage_sent;
     bool in_msg;              /* a fragmented message of ours is open */
     uint8_t key[4];           /* of the data frame begun */

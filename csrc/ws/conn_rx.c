@@ -1,6 +1,6 @@
-/* ws/conn_rx.c: frames in, events out. A frame goes one of two ways, decided at its header: in place (whole in the view, or short
- * enough to be waited for there; unfragmented and unmasked) or copied as it comes (to the assembly buffer, or to ctl). Bytes are
- * counted in rx.off and consumed when no span of them is lent out. */
+/* ws/conn_rx.c: frames in, events out. A frame goes one of two ways, decided at its header: in place (whole in the
+ * view, or short enough to be waited for there; unfragmented and unmasked) or copied as it comes (to the assembly
+ * buffer, or to ctl). Bytes are counted in rx.off and consumed when no span of them is lent out. */
 #include "base/assert.h"
 #include "base/err.h"
 #include "ws/conn_priv.h"
@@ -30,7 +30,8 @@ static void note_first(struct xw_ws *ws, uint64_t first) {
 }
 
 /* The MESSAGE event; the last parsed byte is the message's last. */
-static void message_event(struct xw_ws *ws, struct xw_ws_event *ev, uint8_t opcode, struct xw_span data, uint64_t first) {
+static void message_event(struct xw_ws *ws, struct xw_ws_event *ev, uint8_t opcode, struct xw_span data,
+                          uint64_t first) {
     struct xw_bs *bs = ws->cfg.bs;
     struct xw_rxstamp unused;
     *ev = (struct xw_ws_event){ .type = XW_WS_MESSAGE, .opcode = opcode, .data = data, .off_first = first,
@@ -68,7 +69,8 @@ static enum step close_frame(struct xw_ws *ws, struct xw_span p, struct xw_ws_ev
 }
 
 /* A whole control frame. */
-static enum step control_event(struct xw_ws *ws, uint8_t opcode, struct xw_span p, uint64_t first, struct xw_ws_event *ev) {
+static enum step control_event(struct xw_ws *ws, uint8_t opcode, struct xw_span p, uint64_t first,
+                               struct xw_ws_event *ev) {
     if (opcode == XW_WS_OP_CLOSE) {
         enum step s = close_frame(ws, p, ev);
         if (s != STEP_EVENT)
@@ -76,7 +78,8 @@ static enum step control_event(struct xw_ws *ws, uint8_t opcode, struct xw_span 
     } else {
         if (opcode == XW_WS_OP_PING)
             ws_tx_pong(ws, p);
-        *ev = (struct xw_ws_event){ .type = opcode == XW_WS_OP_PING ? XW_WS_PING : XW_WS_PONG, .opcode = opcode, .data = p };
+        *ev = (struct xw_ws_event){ .type = opcode == XW_WS_OP_PING ? XW_WS_PING : XW_WS_PONG, .opcode = opcode,
+                                    .data = p };
     }
     ev->off_first = first;
     ev->off_last = rx_pos(ws) - 1;
@@ -85,9 +88,10 @@ static enum step control_event(struct xw_ws *ws, uint8_t opcode, struct xw_span 
 
 /* ---- in place ---- */
 
-/* Fast path. Conditions: header whole in the view, not masked, control or unfragmented data, and the frame is in the view or will
- * fit it (view_max). A text that is still incomplete is checked as far as it has come. */
-static enum step frame_in_place(struct xw_ws *ws, const struct xw_ws_hdr *h, struct xw_span view, struct xw_ws_event *ev) {
+/* Fast path. Conditions: header whole in the view, not masked, control or unfragmented data, and the frame is in
+ * the view or will fit it (view_max). A text that is still incomplete is checked as far as it has come. */
+static enum step frame_in_place(struct xw_ws *ws, const struct xw_ws_hdr *h, struct xw_span view,
+                                struct xw_ws_event *ev) {
     struct ws_rx *rx = &ws->rx;
     size_t len = (size_t)h->len, got = view.len - h->hdr_len < len ? view.len - h->hdr_len : len;
     struct xw_span data = xw_span(view.p + h->hdr_len, got);
@@ -113,7 +117,8 @@ static enum step frame_in_place(struct xw_ws *ws, const struct xw_ws_hdr *h, str
 
 /* ---- copied ---- */
 
-/* Makes room for a frame of len in the assembly; a new message begins behind what is lent. False: only after release. */
+/* Makes room for a frame of len in the assembly; a new message begins behind what is lent. False: only after
+ * release. */
 static bool assembly_room(struct xw_ws *ws, uint64_t len) {
     struct ws_rx *rx = &ws->rx;
     struct xw_mspan a = ws->cfg.assembly;
@@ -192,7 +197,8 @@ static enum step copied_data(struct xw_ws *ws, struct xw_span view, struct xw_ws
 
 /* ---- headers ---- */
 
-/* The header at the cursor: from the view, or byte by byte through hdr_buf where a plain ring may cut it. As xw_ws_hdr_parse. */
+/* The header at the cursor: from the view, or byte by byte through hdr_buf where a plain ring may cut it. As
+ * xw_ws_hdr_parse. */
 static int next_header(struct xw_ws *ws, struct xw_span view, struct xw_ws_hdr *h) {
     struct ws_rx *rx = &ws->rx;
     struct xw_ws_rules rules = { .want_mask = ws->cfg.role == XW_WS_SERVER, .rsv_ok = ws->rsv_ok,

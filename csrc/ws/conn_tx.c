@@ -1,5 +1,6 @@
-/* ws/conn_tx.c: what goes out. Order: handshake text, then what is in the stage (a header or a whole control frame), then the
- * payload of the data frame begun, then a pong, then the close frame. Nothing is between a data frame's header and its last byte. */
+/* ws/conn_tx.c: what goes out. Order: handshake text, then what is in the stage (a header or a whole control
+ * frame), then the payload of the data frame begun, then a pong, then the close frame. Nothing is between a data
+ * frame's header and its last byte. */
 #include "base/assert.h"
 #include "base/err.h"
 #include "ws/conn_priv.h"
@@ -82,7 +83,8 @@ void ws_tx_flush(struct xw_ws *ws) {
         if (!flush_stage(ws))
             return;
     }
-    /* a frame that its sender never completes must not keep a close frame, and so the stream, waiting after a failure */
+    /* a frame that its sender never completes must not keep a close frame, and so the stream, waiting after a
+     * failure */
     if (tx->shut_wanted && !tx->shut) {
         tx->shut = true;
         ws->cfg.bs->ops->shutdown_wr(ws->cfg.bs);

@@ -27,8 +27,8 @@ const char *xw_ws_fault_text(enum xw_ws_fault f) {
     return faults[f].text;
 }
 
-/* What the first two bytes can break (RFC 6455 5.2, 5.4, 5.5). A bit that was negotiated belongs to the first frame of a
- * data message only (RFC 7692 6): not to control and not to continuation frames. */
+/* What the first two bytes can break (RFC 6455 5.2, 5.4, 5.5). A bit that was negotiated belongs to the first
+ * frame of a data message only (RFC 7692 6): not to control and not to continuation frames. */
 static enum xw_ws_fault check_first_two(const struct xw_ws_rules *rules, const struct xw_ws_hdr *h, unsigned len7) {
     bool control = h->opcode & 8;
     bool may_rsv = h->opcode == XW_WS_OP_TEXT || h->opcode == XW_WS_OP_BIN;

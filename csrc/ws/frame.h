@@ -51,13 +51,15 @@ struct xw_ws_rules {
     uint64_t max_len;    /* payload of a data frame; longer: TOO_BIG */
 };
 
-/* xw_ws_hdr_parse: 1: *h is filled and obeys the rules; 0: more bytes are needed (what is there is not wrong yet); a fault
- * (negated enum xw_ws_fault) as soon as the bytes show it. */
+/* xw_ws_hdr_parse: 1: *h is filled and obeys the rules; 0: more bytes are needed (what is there is not wrong yet);
+ * a fault (negated enum xw_ws_fault) as soon as the bytes show it. */
 int xw_ws_hdr_parse(struct xw_span in, const struct xw_ws_rules *rules, struct xw_ws_hdr *h);
 /* xw_ws_hdr_len: bytes that emit will write. */
 size_t xw_ws_hdr_len(const struct xw_ws_hdr *h);
-/* xw_ws_hdr_emit: writes the header in its minimal form to out, which has room for XW_WS_HDR_MAX; returns its length. */
+/* xw_ws_hdr_emit: writes the header in its minimal form to out, which has room for XW_WS_HDR_MAX; returns its
+ * length. */
 size_t xw_ws_hdr_emit(uint8_t *out, const struct xw_ws_hdr *h);
-/* xw_ws_code_valid: may stand in a close frame (RFC 6455 7.4 and the IANA registry: 1000-1003, 1007-1014, 3000-4999). */
+/* xw_ws_code_valid: may stand in a close frame (RFC 6455 7.4 and the IANA registry: 1000-1003, 1007-1014,
+ * 3000-4999). */
 bool xw_ws_code_valid(uint32_t code);
 #endif

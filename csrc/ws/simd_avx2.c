@@ -1,6 +1,7 @@
-/* ws/simd_avx2.c: thirty-two bytes at a time. UTF-8 by the range look-up of Keiser and Lemire ("Validating UTF-8 in less
- * than one instruction per byte", 2021): every pair of neighbours is classified by three 16-entry tables (high nibble and
- * low nibble of the first byte, high nibble of the second); a bit that survives the AND of the three names an error. */
+/* ws/simd_avx2.c: thirty-two bytes at a time. UTF-8 by the range look-up of Keiser and Lemire ("Validating UTF-8
+ * in less than one instruction per byte", 2021): every pair of neighbours is classified by three 16-entry tables
+ * (high nibble and low nibble of the first byte, high nibble of the second); a bit that survives the AND of the
+ * three names an error. */
 #include "ws/simd.h"
 #include "ws/mask.h"
 #include "ws/utf8.h"
@@ -48,21 +49,23 @@ enum {
 #define TABLE(...) _mm256_setr_epi8(__VA_ARGS__, __VA_ARGS__)
 
 AVX2 static inline __m256i first_high(__m256i nibble) {
-    return _mm256_shuffle_epi8(TABLE(LONG, LONG, LONG, LONG, LONG, LONG, LONG, LONG, CONTS, CONTS, CONTS, CONTS, SHORT | OVER2,
-                                     SHORT, SHORT | OVER3 | SURR, SHORT | LARGE | LARGE1000 | OVER4), nibble);
+    __m256i t = TABLE(LONG, LONG, LONG, LONG, LONG, LONG, LONG, LONG, CONTS, CONTS, CONTS, CONTS,
+                      SHORT | OVER2, SHORT, SHORT | OVER3 | SURR, SHORT | LARGE | LARGE1000 | OVER4);
+    return _mm256_shuffle_epi8(t, nibble);
 }
 
 AVX2 static inline __m256i first_low(__m256i nibble) {
     enum { BIG = ANY_LOW | LARGE | LARGE1000 };
-    return _mm256_shuffle_epi8(TABLE(ANY_LOW | OVER2 | OVER3 | OVER4, ANY_LOW | OVER2, ANY_LOW, ANY_LOW, ANY_LOW | LARGE, BIG,
-                                     BIG, BIG, BIG, BIG, BIG, BIG, BIG, BIG | SURR, BIG, BIG), nibble);
+    __m256i t = TABLE(ANY_LOW | OVER2 | OVER3 | OVER4, ANY_LOW | OVER2, ANY_LOW, ANY_LOW, ANY_LOW | LARGE,
+                      BIG, BIG, BIG, BIG, BIG, BIG, BIG, BIG, BIG | SURR, BIG, BIG);
+    return _mm256_shuffle_epi8(t, nibble);
 }
 
 AVX2 static inline __m256i second_high(__m256i nibble) {
     enum { CONT = LONG | OVER2 | CONTS };
-    return _mm256_shuffle_epi8(TABLE(SHORT, SHORT, SHORT, SHORT, SHORT, SHORT, SHORT, SHORT, CONT | OVER3 | LARGE1000 | OVER4,
-                                     CONT | OVER3 | LARGE, CONT | SURR | LARGE, CONT | SURR | LARGE, SHORT, SHORT, SHORT,
-                                     SHORT), nibble);
+    __m256i t = TABLE(SHORT, SHORT, SHORT, SHORT, SHORT, SHORT, SHORT, SHORT, CONT | OVER3 | LARGE1000 | OVER4,
+                      CONT | OVER3 | LARGE, CONT | SURR | LARGE, CONT | SURR | LARGE, SHORT, SHORT, SHORT, SHORT);
+    return _mm256_shuffle_epi8(t, nibble);
 }
 
 /* Non-zero bytes where cur, following prev, is wrong. */

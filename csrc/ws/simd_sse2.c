@@ -1,4 +1,5 @@
-/* ws/simd_sse2.c: sixteen bytes at a time. SSE2 has no byte shuffle, so UTF-8 is: skip ASCII fast, check the rest one by one. */
+/* ws/simd_sse2.c: sixteen bytes at a time. SSE2 has no byte shuffle, so UTF-8 is: skip ASCII fast, check the rest
+ * one by one. */
 #include "ws/simd.h"
 #include "ws/mask.h"
 #include "ws/utf8.h"
@@ -11,8 +12,10 @@ static void mask_sse2(uint8_t *dst, const uint8_t *src, size_t len, const uint8_
     memcpy(&k32, key, 4);
     __m128i k = _mm_set1_epi32(k32);
     size_t i = 0;
-    for (; len - i >= 16; i += 16)
-        _mm_storeu_si128((__m128i *)(void *)(dst + i), _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)(src + i)), k));
+    for (; len - i >= 16; i += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(src + i));
+        _mm_storeu_si128((__m128i *)(void *)(dst + i), _mm_xor_si128(v, k));
+    }
     xw_ws_mask_scalar(dst + i, src + i, len - i, key);
 }
 

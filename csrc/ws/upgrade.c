@@ -68,7 +68,8 @@ static bool tokens_ok(const char *list) {
     return cnt > 0;
 }
 
-/* The caller's own lines: each "token: value CRLF", none of the fields that this file writes or that would announce a body. */
+/* The caller's own lines: each "token: value CRLF", none of the fields that this file writes or that would
+ * announce a body. */
 static bool headers_ok(const char *lines) {
     static const char *const owned[] = {
         "Host", "Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol",
@@ -165,7 +166,8 @@ static const char *switch_fault(struct xw_span head, struct xw_span request) {
     return NULL;
 }
 
-enum xw_ws_verdict xw_ws_answer_check(struct xw_span head, struct xw_span request, unsigned *status, const char **error) {
+enum xw_ws_verdict xw_ws_answer_check(struct xw_span head, struct xw_span request, unsigned *status,
+                                      const char **error) {
     *error = NULL;
     *status = status_of(head);
     if (!*status)
@@ -207,7 +209,8 @@ void xw_ws_body_init(struct xw_ws_body *b, struct xw_mspan buf, struct xw_span h
     b->done = b->left == 0;
 }
 
-/* The last chunk without trailers is what is held at the end (RFC 9112 7.1). Content can look like it too; then less is shown. */
+/* The last chunk without trailers is what is held at the end (RFC 9112 7.1). Content can look like it too; then
+ * less is shown. */
 static bool last_chunk(const struct xw_ws_body *b) {
     static const char end[] = "\r\n0\r\n\r\n";
     size_t n = sizeof end - 1;
@@ -301,7 +304,8 @@ static const char *reason_of(unsigned status) {
     return "400 Bad Request\r\n";
 }
 
-int xw_ws_answer_emit(struct xw_mspan out, unsigned status, struct xw_span key, struct xw_span subprotocol, size_t *len) {
+int xw_ws_answer_emit(struct xw_mspan out, unsigned status, struct xw_span key, struct xw_span subprotocol,
+                      size_t *len) {
     struct out o = { .to = out };
     put_str(&o, "HTTP/1.1 ");
     put_str(&o, reason_of(status));

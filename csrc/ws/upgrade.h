@@ -1,10 +1,10 @@
-/* ws/upgrade.h: the HTTP/1.1 part of a WebSocket (RFC 6455 section 4): heads are collected, checked and written here, as
- * bytes and structs, without a stream. Client: request_emit, then head_feed, answer_check and, for another status than
- * 101, body_feed. Server: head_feed, request_check, answer_emit.
+/* ws/upgrade.h: the HTTP/1.1 part of a WebSocket (RFC 6455 section 4): heads are collected, checked and written
+ * here, as bytes and structs, without a stream. Client: request_emit, then head_feed, answer_check and, for
+ * another status than 101, body_feed. Server: head_feed, request_check, answer_emit.
  *
- * Strict where laxness has been exploited: bare CR or LF, folded lines, control bytes, white space before the colon and
- * double single-valued fields are refused. SHA-1 and base64 are OpenSSL's. Not here: redirects, proxies, authentication
- * (Python does those), and decoding of chunked error bodies (they are shown raw). */
+ * Strict where laxness has been exploited: bare CR or LF, folded lines, control bytes, white space before the
+ * colon and double single-valued fields are refused. SHA-1 and base64 are OpenSSL's. Not here: redirects, proxies,
+ * authentication (Python does those), and decoding of chunked error bodies (they are shown raw). */
 #ifndef XW_WS_UPGRADE_H
 #define XW_WS_UPGRADE_H
 #include "base/rng.h"
@@ -24,11 +24,12 @@ struct xw_ws_head {
     const char *error;    /* not NULL: it is no head; text for people */
 };
 void xw_ws_head_init(struct xw_ws_head *h, struct xw_mspan buf, const char *begin);
-/* xw_ws_head_feed: takes bytes up to the end of the head and not one behind it; returns how many. Look at done and error. */
+/* xw_ws_head_feed: takes bytes up to the end of the head and not one behind it; returns how many. Look at done and
+ * error. */
 size_t xw_ws_head_feed(struct xw_ws_head *h, struct xw_span in);
 
-/* xw_ws_field_next: the next header field of a complete head; *pos 0 starts behind the first line. False: no more, or (with
- * *pos != head.len) a malformed line. */
+/* xw_ws_field_next: the next header field of a complete head; *pos 0 starts behind the first line. False: no more,
+ * or (with *pos != head.len) a malformed line. */
 bool xw_ws_field_next(struct xw_span head, size_t *pos, struct xw_span *name, struct xw_span *value);
 /* xw_ws_field: how often the field occurs; *value is its first value. Names compare without case. */
 unsigned xw_ws_field(struct xw_span head, const char *name, struct xw_span *value);
@@ -56,8 +57,10 @@ enum xw_ws_verdict {
     XW_WS_HS_REJECTED, /* another status; the body follows */
     XW_WS_HS_BROKEN    /* not HTTP, or a 101 that breaks RFC 6455 4.1 */
 };
-/* xw_ws_answer_check: judges a complete head against the request as it was sent. *status: 0 or 100 … 999; *error: text when BROKEN. */
-enum xw_ws_verdict xw_ws_answer_check(struct xw_span head, struct xw_span request, unsigned *status, const char **error);
+/* xw_ws_answer_check: judges a complete head against the request as it was sent. *status: 0 or 100 … 999; *error:
+ * text when BROKEN. */
+enum xw_ws_verdict xw_ws_answer_check(struct xw_span head, struct xw_span request, unsigned *status,
+                                      const char **error);
 
 /* The body behind a rejection, as far as it is kept. */
 struct xw_ws_body {
@@ -73,12 +76,13 @@ size_t xw_ws_body_feed(struct xw_ws_body *b, struct xw_span in);
 
 /* ---- server ---- */
 
-/* xw_ws_request_check: judges a client's request (RFC 6455 4.2.1). 101, or the status to refuse it with: 400, 405, 426, 505. *key is
- * the field's value when 101. */
+/* xw_ws_request_check: judges a client's request (RFC 6455 4.2.1). 101, or the status to refuse it with: 400, 405,
+ * 426, 505. *key is the field's value when 101. */
 unsigned xw_ws_request_check(struct xw_span head, struct xw_span *key, const char **error);
-/* xw_ws_subprotocol_pick: the first of the comma-separated supported tokens that the request offers; empty span: none. The span
- * points into supported. */
+/* xw_ws_subprotocol_pick: the first of the comma-separated supported tokens that the request offers; empty span:
+ * none. The span points into supported. */
 struct xw_span xw_ws_subprotocol_pick(struct xw_span head, const char *supported);
 /* xw_ws_answer_emit: writes the answer. key and subprotocol count for 101 only. 0 or XW_ETOOBIG. */
-int xw_ws_answer_emit(struct xw_mspan out, unsigned status, struct xw_span key, struct xw_span subprotocol, size_t *len);
+int xw_ws_answer_emit(struct xw_mspan out, unsigned status, struct xw_span key, struct xw_span subprotocol,
+                      size_t *len);
 #endif

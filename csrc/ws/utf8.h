@@ -1,6 +1,6 @@
-/* ws/utf8.h: UTF-8 validation (RFC 3629) that can stop anywhere and go on with the next piece, and that fails at the first byte
- * which makes the text invalid, not at the end of its character. Overlong forms, surrogates and code points above
- * U+10FFFF are invalid. Nothing is stored but what the next byte must look like. */
+/* ws/utf8.h: UTF-8 validation (RFC 3629) that can stop anywhere and go on with the next piece, and that fails at
+ * the first byte which makes the text invalid, not at the end of its character. Overlong forms, surrogates and
+ * code points above U+10FFFF are invalid. Nothing is stored but what the next byte must look like. */
 #ifndef XW_WS_UTF8_H
 #define XW_WS_UTF8_H
 #include "ws/simd.h"
@@ -22,7 +22,7 @@ bool xw_ws_utf8_valid(const struct xw_ws_simd *simd, const uint8_t *p, size_t le
 /* The scalar row (see struct xw_ws_simd). */
 size_t xw_ws_ascii_scalar(const uint8_t *p, size_t len);
 size_t xw_ws_utf8_scalar(const uint8_t *p, size_t len, unsigned *tail);
-/* xw_ws_utf8_from: what a vector row does when its blocks end or one of them is bad: everything before p[at] is valid but for a
- * character that may be unfinished there; goes back to its begin and checks the rest byte by byte. */
+/* xw_ws_utf8_from: what a vector row does when its blocks end or one of them is bad: everything before p[at] is
+ * valid but for a character that may be unfinished there; goes back to its begin and checks the rest byte by byte. */
 size_t xw_ws_utf8_from(const uint8_t *p, size_t at, size_t len, unsigned *tail);
 #endif

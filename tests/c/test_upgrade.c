@@ -70,7 +70,8 @@ XT_TEST(head_too_long) {
 /* ---- fields ---- */
 
 XT_TEST(fields_are_walked_and_found) {
-    struct xw_span head = text("HTTP/1.1 200 OK\r\nA: 1\r\nLong-Name:\t two words \r\nEmpty:\r\na:2\r\n\r\n"), n, v = { 0 };
+    struct xw_span head = text("HTTP/1.1 200 OK\r\nA: 1\r\nLong-Name:\t two words \r\nEmpty:\r\na:2\r\n\r\n"), n,
+        v = { 0 };
     size_t pos = 0, cnt = 0;
     while (xw_ws_field_next(head, &pos, &n, &v))
         cnt++;
@@ -131,7 +132,8 @@ XT_TEST(keys_are_random_base64) {
 #define ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 XT_TEST(request_as_written) {
-    struct xw_ws_request rq = { "/ws?x=1", "api.example.com:9443", "X-Key: abc\r\nUser-Agent: t/1 (x; y)\r\n", "a, b.c" };
+    struct xw_ws_request rq = { "/ws?x=1", "api.example.com:9443", "X-Key: abc\r\nUser-Agent: t/1 (x; y)\r\n",
+        "a, b.c" };
     size_t len = 0;
     static const char want[] =
         "GET /ws?x=1 HTTP/1.1\r\nHost: api.example.com:9443\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -146,8 +148,10 @@ XT_TEST(request_as_written) {
 
 XT_TEST(request_parts_that_would_break_it) {
     static const struct xw_ws_request bad[] = {
-        { "/a b", "h", NULL, NULL }, { "/\r\nX: y", "h", NULL, NULL }, { "", "h", NULL, NULL }, { "/\xc3\xa9", "h", NULL, NULL },
-        { "/", NULL, NULL, NULL }, { "/", "", NULL, NULL }, { "/", "h\r\nX: y", NULL, NULL }, { "/", "h h", NULL, NULL },
+        { "/a b", "h", NULL, NULL }, { "/\r\nX: y", "h", NULL, NULL }, { "", "h", NULL, NULL },
+        { "/\xc3\xa9", "h", NULL, NULL },
+        { "/", NULL, NULL, NULL }, { "/", "", NULL, NULL }, { "/", "h\r\nX: y", NULL, NULL },
+        { "/", "h h", NULL, NULL },
         { "/", "h", "X: y", NULL }, { "/", "h", "X y\r\n", NULL }, { "/", "h", "X: y\r\n\r\n", NULL },
         { "/", "h", "X: a\nY: b\r\n", NULL }, { "/", "h", "X: a\rY: b\r\n", NULL }, { "/", "h", " X: a\r\n", NULL },
         { "/", "h", "X: a\r\n b\r\n", NULL }, { "/", "h", "X : a\r\n", NULL }, { "/", "h", ": a\r\n", NULL },
@@ -162,7 +166,8 @@ XT_TEST(request_parts_that_would_break_it) {
             XT_FAIL("case %zu was taken", i);
 }
 
-static const char request[] = "GET / HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Key: " KEY "\r\nSec-WebSocket-Protocol: chat, v2.x\r\n\r\n";
+static const char request[] = "GET / HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Key: " KEY
+    "\r\nSec-WebSocket-Protocol: chat, v2.x\r\n\r\n";
 
 static void judge(const char *head, enum xw_ws_verdict want, unsigned want_status, const char *want_error) {
     const char *error;
@@ -176,7 +181,8 @@ static void judge(const char *head, enum xw_ws_verdict want, unsigned want_statu
 
 XT_TEST(answers_that_open) {
     judge(GOOD "\r\n", XW_WS_HS_OPEN, 101, NULL);
-    judge("HTTP/1.1 101\r\nupgrade:WebSocket\r\nCONNECTION: keep-alive, UPGRADE\r\nsec-websocket-accept:  " ACCEPT " \r\n\r\n",
+    judge("HTTP/1.1 101\r\nupgrade:WebSocket\r\nCONNECTION: keep-alive, UPGRADE\r\nsec-websocket-accept:  " ACCEPT
+          " \r\n\r\n",
           XW_WS_HS_OPEN, 101, NULL);
     judge(GOOD "Sec-WebSocket-Protocol: v2.x\r\nDate: x\r\n\r\n", XW_WS_HS_OPEN, 101, NULL);
     judge(GOOD "Sec-WebSocket-Extensions:\r\n\r\n", XW_WS_HS_OPEN, 101, NULL);
@@ -189,11 +195,13 @@ XT_TEST(answers_that_break_the_handshake) {
           "answer 101 without Upgrade: websocket");
     judge(UP "Upgrade: h2c\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " ACCEPT "\r\n\r\n", XW_WS_HS_BROKEN, 101,
           "answer 101 without Upgrade: websocket");
-    judge(UP "Upgrade: websocket\r\nConnection: close\r\nSec-WebSocket-Accept: " ACCEPT "\r\n\r\n", XW_WS_HS_BROKEN, 101,
+    judge(UP "Upgrade: websocket\r\nConnection: close\r\nSec-WebSocket-Accept: " ACCEPT "\r\n\r\n", XW_WS_HS_BROKEN,
+          101,
           "answer 101 without Connection: Upgrade");
     judge(UP "Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n", XW_WS_HS_BROKEN, 101,
           "answer 101 without one Sec-WebSocket-Accept");
-    judge(GOOD "Sec-WebSocket-Accept: " ACCEPT "\r\n\r\n", XW_WS_HS_BROKEN, 101, "answer 101 without one Sec-WebSocket-Accept");
+    judge(GOOD "Sec-WebSocket-Accept: " ACCEPT "\r\n\r\n", XW_WS_HS_BROKEN, 101,
+          "answer 101 without one Sec-WebSocket-Accept");
     judge(UP "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: S3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
           XW_WS_HS_BROKEN, 101, "wrong Sec-WebSocket-Accept");
     judge(UP "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: \r\n\r\n", XW_WS_HS_BROKEN, 101,
@@ -202,7 +210,8 @@ XT_TEST(answers_that_break_the_handshake) {
           "server chose an extension that was not offered");
     judge(GOOD "Sec-WebSocket-Protocol: other\r\n\r\n", XW_WS_HS_BROKEN, 101,
           "server chose a subprotocol that was not offered");
-    judge(GOOD "Sec-WebSocket-Protocol: Chat\r\n\r\n", XW_WS_HS_BROKEN, 101, "server chose a subprotocol that was not offered");
+    judge(GOOD "Sec-WebSocket-Protocol: Chat\r\n\r\n", XW_WS_HS_BROKEN, 101,
+          "server chose a subprotocol that was not offered");
     judge(GOOD "Sec-WebSocket-Protocol: chat, v2.x\r\n\r\n", XW_WS_HS_BROKEN, 101,
           "server chose a subprotocol that was not offered");
     judge(GOOD "Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Protocol: chat\r\n\r\n", XW_WS_HS_BROKEN, 101,
@@ -274,7 +283,8 @@ XT_TEST(body_is_bounded) {
 
 XT_TEST(requests) {
     static const struct { const char *head; unsigned status; } cases[] = {
-        { RQ("GET / HTTP/1.1", K V), 101 }, { RQ("GET http://h/x HTTP/1.1", K V), 101 }, { RQ("POST / HTTP/1.1", K V), 405 },
+        { RQ("GET / HTTP/1.1", K V), 101 }, { RQ("GET http://h/x HTTP/1.1", K V), 101 },
+        { RQ("POST / HTTP/1.1", K V), 405 },
         { RQ("GET / HTTP/1.0", K V), 505 }, { RQ("GET / HTTP/2.0", K V), 505 }, { RQ("GET /", K V), 400 },
         { RQ("GET  / HTTP/1.1", K V), 400 }, { RQ("GET / HTTP/1.1 ", K V), 400 }, { RQ("get / HTTP/1.1", K V), 405 },
         { RQ("GET", K V), 400 }, { RQ("", K V), 400 }, { "\r\n\r\n", 400 },
@@ -283,8 +293,10 @@ XT_TEST(requests) {
         { RQ("GET / HTTP/1.1", V "Sec-WebSocket-Key: short==\r\n"), 400 },
         { RQ("GET / HTTP/1.1", V "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQAA\r\n"), 400 },
         { RQ("GET / HTTP/1.1", V "Sec-WebSocket-Key: dGhlIHNhb!BsZSBub25jZQ==\r\n"), 400 },
-        { RQ("GET / HTTP/1.1", K V "Content-Length: 3\r\n"), 400 }, { RQ("GET / HTTP/1.1", K V "Content-Length: 0\r\n"), 101 },
-        { RQ("GET / HTTP/1.1", K V "Transfer-Encoding: chunked\r\n"), 400 }, { RQ("GET / HTTP/1.1", K V "Host: g\r\n"), 400 },
+        { RQ("GET / HTTP/1.1", K V "Content-Length: 3\r\n"), 400 },
+        { RQ("GET / HTTP/1.1", K V "Content-Length: 0\r\n"), 101 },
+        { RQ("GET / HTTP/1.1", K V "Transfer-Encoding: chunked\r\n"), 400 },
+        { RQ("GET / HTTP/1.1", K V "Host: g\r\n"), 400 },
         { RQ("GET / HTTP/1.1", K V "Bad Field: x\r\n"), 400 },
         { "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n" K V "\r\n", 426 },
         { "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n" K V "\r\n", 426 },

@@ -1,4 +1,5 @@
-/* Life of a connection: handshakes on the stream, every order of closing, time-outs, and both roles against each other. */
+/* Life of a connection: handshakes on the stream, every order of closing, time-outs, and both roles against each
+ * other. */
 #include "base/err.h"
 #include "base/limits.h"
 #include "xt.h"
@@ -15,7 +16,8 @@ static void answered(const char *in, const char *log) {
     size_t len = strlen(in);
     for (int plain = 0; plain < 2; plain++)
         for (size_t cut = 0; cut <= len; cut += 1 + len / 97) {
-            xt_ws_init(&t, &(struct xt_ws_opt){ .no_hello = true, .plain = plain, .rx_cap = 4096, .max_events = plain ? 1 : 8 });
+            xt_ws_init(&t, &(struct xt_ws_opt){ .no_hello = true, .plain = plain, .rx_cap = 4096,
+                .max_events = plain ? 1 : 8 });
             xt_ws_run(&t);
             xt_ws_feed(&t, in, cut);
             xt_ws_feed(&t, in + cut, len - cut);
@@ -27,14 +29,17 @@ static void answered(const char *in, const char *log) {
 }
 
 XT_TEST(answers_that_do_not_open) {
-    answered("HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nforbidden+", "REJECTED(403,54) ENDED(-13,1006,0,http,peer)");
+    answered("HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nforbidden+",
+             "REJECTED(403,54) ENDED(-13,1006,0,http,peer)");
     answered("HTTP/1.1 403 Forbidden\r\n\r\nuntil the end", "REJECTED(403,39) ENDED(-13,1006,0,http,peer)");
-    answered("HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n", "REJECTED(302,55) ENDED(-13,1006,0,http,peer)");
+    answered("HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n",
+             "REJECTED(302,55) ENDED(-13,1006,0,http,peer)");
     answered("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 401 X\r\nContent-Length: 1\r\n\r\nx",
              "REJECTED(401,38) ENDED(-13,1006,0,http,peer)");
     answered("SSH-2.0-OpenSSH_9.2\r\n", "ENDED(-10,1006,0,http,peer)");
     answered("HTTP/1.1 101 X\r\nA: b\r\n c\r\n\r\n", "ENDED(-10,1006,0,http,peer)");
-    answered("HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n",
+    answered("HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+             "Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n",
              "ENDED(-10,1006,0,http,peer)");
     answered("HTTP/1.1 101 Swit", "ENDED(-3,1006,0,http,peer)");
     answered("", "ENDED(-3,1006,0,http,peer)");
@@ -342,7 +347,8 @@ static void pump(size_t step) {
 
 static void pair(size_t step) {
     xt_ws_init(&t, &(struct xt_ws_opt){ .no_hello = true, .subprotocols = "v1", .rx_cap = 4096, .tx_cap = 4096 });
-    xt_ws_init(&s, &(struct xt_ws_opt){ .no_hello = true, .subprotocols = "v2, v1", .role = XW_WS_SERVER, .rx_cap = 4096,
+    xt_ws_init(&s, &(struct xt_ws_opt){ .no_hello = true, .subprotocols = "v2, v1", .role = XW_WS_SERVER,
+        .rx_cap = 4096,
                                         .tx_cap = 4096 });
     pump(step);
     XT_STR(t.log, "OPEN");
@@ -422,7 +428,8 @@ XT_MAIN(XT_RUN(answers_that_do_not_open), XT_RUN(head_that_never_ends), XT_RUN(e
         XT_RUN(body_is_not_waited_for_long), XT_RUN(frames_in_the_bytes_of_the_answer), XT_RUN(extension_not_offered),
         XT_RUN(waits_for_the_stream_to_open), XT_RUN(closed_before_it_opened), XT_RUN(arguments_are_checked),
         XT_RUN(server_refuses), XT_RUN(peer_closes_first), XT_RUN(peer_closes_without_a_code), XT_RUN(we_close_first),
-        XT_RUN(bytes_after_the_close_frame_count_for_nothing), XT_RUN(server_ends_the_stream_itself), XT_RUN(close_time_out),
+        XT_RUN(bytes_after_the_close_frame_count_for_nothing), XT_RUN(server_ends_the_stream_itself),
+            XT_RUN(close_time_out),
         XT_RUN(stream_that_does_not_end), XT_RUN(flood_does_not_defer_the_time_out), XT_RUN(stream_fails),
         XT_RUN(close_arguments), XT_RUN(pair_talks_and_closes), XT_RUN(pair_server_closes),
         XT_RUN(pair_closes_at_the_same_time), XT_RUN(pair_carries_large_messages_both_ways))

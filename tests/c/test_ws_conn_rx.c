@@ -22,7 +22,8 @@ static size_t build(uint8_t *out, const struct part *parts, size_t cnt, bool mas
 }
 
 static void fresh(const struct shape *s, uint32_t rx_cap) {
-    xt_ws_init(&t, &(struct xt_ws_opt){ .role = s->role, .plain = s->plain, .max_events = s->max_events, .rx_cap = rx_cap });
+    xt_ws_init(&t, &(struct xt_ws_opt){ .role = s->role, .plain = s->plain, .max_events = s->max_events,
+        .rx_cap = rx_cap });
 }
 
 /* Ends the stream as the peer would. */
@@ -54,7 +55,8 @@ static void all_ways(const struct part *parts, size_t cnt, const char *log, cons
     }
 }
 #define ALL_WAYS(log, sent, ...) \
-    all_ways((const struct part[]){ __VA_ARGS__ }, sizeof((const struct part[]){ __VA_ARGS__ }) / sizeof(struct part), log, sent)
+    all_ways((const struct part[]){ __VA_ARGS__ }, sizeof((const struct part[]){ __VA_ARGS__ }) / sizeof(struct part), \
+             log, sent)
 
 #define GONE " ENDED(-3,1006,0,ws,peer)"
 
@@ -68,7 +70,8 @@ XT_TEST(messages_of_every_shape) {
 }
 
 XT_TEST(control_frames_between_fragments) {
-    ALL_WAYS("PING(p1) PONG(q) M1(Hello) PONG()" GONE, "F10(p1)", P(0x01, "Hel"), P(0x89, "p1"), P(0x8a, "q"), P(0x80, "lo"),
+    ALL_WAYS("PING(p1) PONG(q) M1(Hello) PONG()" GONE, "F10(p1)", P(0x01, "Hel"), P(0x89, "p1"), P(0x8a, "q"),
+             P(0x80, "lo"),
              P(0x8a, ""));
     ALL_WAYS("PING()" GONE, "F10()", P(0x89, ""));
 }
@@ -113,7 +116,8 @@ static void fault(const struct part *parts, size_t cnt, const char *before, unsi
         }
 }
 #define FAULT(before, code, error, ...) \
-    fault((const struct part[]){ __VA_ARGS__ }, sizeof((const struct part[]){ __VA_ARGS__ }) / sizeof(struct part), before, code, error)
+    fault((const struct part[]){ __VA_ARGS__ }, sizeof((const struct part[]){ __VA_ARGS__ }) / sizeof(struct part), \
+          before, code, error)
 
 XT_TEST(faults_of_headers_and_order) {
     static const char big[126] = "x";
@@ -314,7 +318,8 @@ XT_TEST(offsets_stamps_and_parsed_time) {
     XT_EQ(ev[0].last.ring_ns, 1000 + base + 6);
     XT_EQ(ev[0].first.ring_ns, 1000 + base / 10 * 10);
     XT_EQ(ev[0].parsed_ns, 0);
-    n = xt_frame(in, 0x01, false, "0123456789abcdef", 16); /* fragmented: the first stamp is kept from the first frame */
+    /* fragmented: the first stamp is kept from the first frame */
+    n = xt_frame(in, 0x01, false, "0123456789abcdef", 16);
     n += xt_frame(in + n, 0x80, false, "x", 1);
     xt_ws_feed(&t, in, n);
     XT_EQ(t.last.off_first, base + 7);
@@ -329,7 +334,8 @@ XT_TEST(offsets_stamps_and_parsed_time) {
     struct xt_ws s;
     xt_ws_init(&s, &(struct xt_ws_opt){ .no_hello = true, .role = XW_WS_SERVER });
     xw_rng_init(&rng, seed);
-    struct xw_ws_cfg cfg = { .role = XW_WS_SERVER, .bs = &s.bs.bs, .rng = &rng, .max_message = 1 << 20, .clock = fixed_clock,
+    struct xw_ws_cfg cfg = { .role = XW_WS_SERVER, .bs = &s.bs.bs, .rng = &rng, .max_message = 1 << 20,
+        .clock = fixed_clock,
                              .clock_arg = &tick, .assembly = xw_mspan(s.assembly, 1 << 20), .view_max = 4096 };
     XT_EQ(xw_ws_init(s.ws, &cfg), 0);
     static const char hello[] = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n"
@@ -360,7 +366,8 @@ XT_TEST(paused_reader) {
 
 XT_MAIN(XT_RUN(messages_of_every_shape), XT_RUN(control_frames_between_fragments), XT_RUN(utf8_across_fragments),
         XT_RUN(bad_text_however_it_is_cut), XT_RUN(faults_of_headers_and_order), XT_RUN(faults_of_close_frames),
-        XT_RUN(wrong_masking), XT_RUN(lengths_beyond_the_limit), XT_RUN(limit_counts_over_fragments), XT_RUN(truncated_frame),
+        XT_RUN(wrong_masking), XT_RUN(lengths_beyond_the_limit), XT_RUN(limit_counts_over_fragments),
+            XT_RUN(truncated_frame),
         XT_RUN(utf8_fails_fast), XT_RUN(utf8_check_can_be_off), XT_RUN(a_thousand_fragments_of_one_byte),
         XT_RUN(messages_larger_than_the_ring), XT_RUN(zero_copy_until_release), XT_RUN(offsets_stamps_and_parsed_time),
         XT_RUN(paused_reader))

@@ -76,7 +76,8 @@ XT_TEST(longer_than_the_free_space) {
         for (size_t fill = 0; fill < 54; fill++) {
             xt_ws_init(&t, &(struct xt_ws_opt){ .role = server ? XW_WS_SERVER : XW_WS_CLIENT, .tx_cap = 512 });
             drain();
-            /* the end of the memory comes one byte earlier each round, so that header, mask and payload are cut everywhere */
+            /* the end of the memory comes one byte earlier each round, so that header, mask and payload are cut
+             * everywhere */
             t.bs.tx.head = t.bs.tx.tail = t.bs.tx.tail / 1024 * 1024 + 1024 - fill;
             XT_EQ(xw_ws_send(t.ws, 9, "fill", 4), 4);
             int64_t n = xw_ws_send(t.ws, 1, body, sizeof body);

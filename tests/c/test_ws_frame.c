@@ -51,7 +51,8 @@ XT_TEST(golden_bytes_both_ways_and_truncated) {
 }
 
 /* Refused with all bytes there, and already at the byte that shows it; before that byte: more is needed. */
-static void refused_as(struct xw_span in, size_t at, const struct xw_ws_rules *rules, enum xw_ws_fault f, unsigned code) {
+static void refused_as(struct xw_span in, size_t at, const struct xw_ws_rules *rules, enum xw_ws_fault f,
+                       unsigned code) {
     struct xw_ws_hdr h;
     for (size_t n = 0; n <= in.len; n++)
         XT_EQ(xw_ws_hdr_parse(xw_span(in.p, n), rules, &h), n < at ? 0 : -(int)f);
@@ -134,5 +135,6 @@ XT_TEST(table_is_complete) {
     }
 }
 
-XT_MAIN(XT_RUN(golden_bytes_both_ways_and_truncated), XT_RUN(each_refusal_has_its_code), XT_RUN(limit_is_for_data_and_inclusive),
+XT_MAIN(XT_RUN(golden_bytes_both_ways_and_truncated), XT_RUN(each_refusal_has_its_code),
+        XT_RUN(limit_is_for_data_and_inclusive),
         XT_RUN(negotiated_rsv1), XT_RUN(all_first_two_bytes), XT_RUN(close_codes), XT_RUN(table_is_complete))

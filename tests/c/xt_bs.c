@@ -75,8 +75,10 @@ static const char *b_text(const struct xw_bs *b) {
 static void b_close(struct xw_bs *b) { (void)b; }
 
 static const struct xw_bs_ops ops = {
-    .peek = b_peek, .consume = b_consume, .reserve = b_reserve, .commit = b_commit, .shutdown_wr = b_shutdown, .flush = b_flush,
-    .abort = b_abort, .poll = b_poll, .deadline = b_deadline, .status = b_status, .rx_offset = b_offset, .stamp = b_stamp,
+    .peek = b_peek, .consume = b_consume, .reserve = b_reserve, .commit = b_commit, .shutdown_wr = b_shutdown,
+    .flush = b_flush,
+    .abort = b_abort, .poll = b_poll, .deadline = b_deadline, .status = b_status, .rx_offset = b_offset,
+    .stamp = b_stamp,
     .error_text = b_text, .close = b_close,
 };
 

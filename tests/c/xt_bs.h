@@ -1,5 +1,6 @@
-/* tests/c/xt_bs.h: one end of a byte stream, the test plays the other: it pushes what the stream shows and takes what was
- * written. The receive ring is mirrored or plain; consumed bytes are poisoned, so that late use of a span shows. */
+/* tests/c/xt_bs.h: one end of a byte stream, the test plays the other: it pushes what the stream shows and takes
+ * what was written. The receive ring is mirrored or plain; consumed bytes are poisoned, so that late use of a span
+ * shows. */
 #ifndef XT_BS_H
 #define XT_BS_H
 #include "bs/bs.h"

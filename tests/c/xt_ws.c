@@ -40,14 +40,16 @@ static void log_event(struct xt_ws *t, const struct xw_ws_event *e) {
     case XW_WS_REJECTED: say(t->log, "REJECTED(%u,%zu)", e->code, e->data.len); break;
     case XW_WS_ENDED:
         say(t->log, "ENDED(%d,%u,%u,%s,%s)", e->error, e->code, e->sent,
-            e->layer == XW_WS_LAYER_WS ? "ws" : e->layer == XW_WS_LAYER_HTTP ? "http" : "below", e->by_peer ? "peer" : "us");
+            e->layer == XW_WS_LAYER_WS ? "ws" : e->layer == XW_WS_LAYER_HTTP ? "http" : "below",
+            e->by_peer ? "peer" : "us");
         break;
     }
 }
 
 void xt_ws_run(struct xt_ws *t) {
     struct xw_ws_event ev[64];
-    for (unsigned idle = 0; idle < 2;) { /* a poll that ended our direction may have closed the stream: look once more */
+    /* a poll that ended our direction may have closed the stream: look once more */
+    for (unsigned idle = 0; idle < 2;) {
         xw_ws_release(t->ws);
         int n = xw_ws_poll(t->ws, t->now, ev, t->max_events);
         XT_TRUE(n >= 0 && (unsigned)n <= t->max_events);
@@ -157,7 +159,8 @@ void xt_ws_free(struct xt_ws *t) {
 void xt_ws_expect(struct xt_ws *t, const char *log, const char *sent, const char *file, int line) {
     xt_ws_collect(t);
     if (strcmp(t->log, log) || strcmp(t->sent, sent)) {
-        fprintf(stderr, "%s:%d:\n  events \"%s\"\n  not    \"%s\"\n  sent \"%s\"\n  not  \"%s\"\n", file, line, t->log, log,
+        fprintf(stderr, "%s:%d:\n  events \"%s\"\n  not    \"%s\"\n  sent \"%s\"\n  not  \"%s\"\n", file, line,
+                t->log, log,
                 t->sent, sent);
         exit(1);
     }
@@ -165,7 +168,8 @@ void xt_ws_expect(struct xt_ws *t, const char *log, const char *sent, const char
 }
 
 size_t xt_frame(uint8_t *out, unsigned first, bool masked, const void *data, size_t len) {
-    struct xw_ws_hdr h = { .fin = first & 0x80, .rsv = (uint8_t)(first >> 4 & 7), .opcode = first & 15, .masked = masked,
+    struct xw_ws_hdr h = { .fin = first & 0x80, .rsv = (uint8_t)(first >> 4 & 7), .opcode = first & 15,
+        .masked = masked,
                            .key = { 0x11, 0x22, 0x33, 0x44 }, .len = len };
     size_t n = xw_ws_hdr_emit(out, &h);
     if (masked)

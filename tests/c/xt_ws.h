@@ -1,6 +1,8 @@
-/* tests/c/xt_ws.h: a WebSocket connection on an xt_bs, with what it said as text: events in log, frames it sent in sent.
+/* tests/c/xt_ws.h: a WebSocket connection on an xt_bs, with what it said as text: events in log, frames it sent in
+ * sent.
  *
- *   OPEN  M1(text)  M2(5000#hash)  PING(x)  PONG(x)  CLOSING(1000,reason)  REJECTED(403,len)  ENDED(error,code,sent,layer,peer|us)
+ *   OPEN  M1(text)  M2(5000#hash)  PING(x)  PONG(x)  CLOSING(1000,reason)  REJECTED(403,len)
+ *   ENDED(error,code,sent,layer,peer|us)
  *
  * Entries are separated by one blank. Payloads longer than 40 bytes appear as length and hash. */
 #ifndef XT_WS_H
