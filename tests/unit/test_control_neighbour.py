@@ -92,7 +92,7 @@ def test_a_refused_keepalive_is_left_to_the_next_one() -> None:
 
     nl.on_use = refuse
     keepalive(nl, 7, GW)
-    with pytest.raises(SetupError, match="resolve 10.0.0.1 on eth7: No such device"):
+    with pytest.raises(SetupError, match=r"resolve 10\.0\.0\.1 on eth7: No such device"):
         resolve(nl, ETH, GW)
     assert nl.monitors[0].closed
 
