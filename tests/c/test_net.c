@@ -1,4 +1,5 @@
 /* net/net.c: configuration that is refused, the address' life, routes and path MTU as a connection sees them, time. */
+#include "net/net.h"
 #include "xt_net.h"
 
 static int init_with(void (*change)(struct xw_net_cfg *)) {

@@ -1,6 +1,7 @@
 /* net/net_in.c: a frame in, a verdict out; every way to be dropped has its reason. */
 #include "wire/bytes.h"
 #include "wire/checksum.h"
+#include "net/net.h"
 #include "xt_net.h"
 
 static const uint8_t SEG[20] = { 0x01, 0xbb, 0xc0, 0x00, 1, 2, 3, 4, 5, 6, 7, 8, 0x50, 0x10, 1, 0, 0, 0, 0, 0 };

@@ -1,5 +1,6 @@
 /* net/net_out.c: headers in front of a segment, a gateway that is resolved, changes and dies, echo replies. */
 #include "wire/bytes.h"
+#include "net/net.h"
 #include "xt_net.h"
 
 static void resolve_gateway(struct xt_net *x) {
