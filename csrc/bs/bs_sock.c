@@ -101,10 +101,6 @@ static void check_connected(struct sock *s) {
         fail_errno(s, err);
         return;
     }
-    struct sockaddr_in local = { 0 };
-    socklen_t alen = sizeof local;
-    if (!getsockname(s->fd, (struct sockaddr *)&local, &alen))
-        s->local_port = ntohs(local.sin_port);
     s->state = XW_BS_OPEN;
 }
 
@@ -290,6 +286,13 @@ static int bind_local(const struct sock *s, const struct xw_bs_sock_cfg *cfg) {
     return XW_OK;
 }
 
+static void note_local_port(struct sock *s) {
+    struct sockaddr_in a = { 0 };
+    socklen_t len = sizeof a;
+    if (!getsockname(s->fd, (struct sockaddr *)&a, &len))
+        s->local_port = ntohs(a.sin_port);
+}
+
 int xw_bs_sock_new(const struct xw_bs_sock_cfg *cfg, struct xw_bytering *rcv, struct xw_bytering *snd,
                    struct xw_bs **out) {
     xw_setup_clear();
@@ -317,8 +320,11 @@ int xw_bs_sock_new(const struct xw_bs_sock_cfg *cfg, struct xw_bytering *rcv, st
     xw_bytering_reset(snd);
     struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(cfg->remote_port),
                              .sin_addr = { htonl(cfg->remote_ip) } };
-    if (connect(s->fd, (struct sockaddr *)&a, sizeof a) && errno != EINPROGRESS && errno != EINTR)
-        fail_errno(s, errno);
+    bool under_way = !connect(s->fd, (struct sockaddr *)&a, sizeof a) || errno == EINPROGRESS || errno == EINTR;
+    int err = errno;
+    note_local_port(s);
+    if (!under_way)
+        fail_errno(s, err);
     *out = &s->bs;
     return XW_OK;
 err_close:

@@ -188,7 +188,7 @@ static void decrypt_one(struct xw_tls *t) {
         xw_bytering_commit(t->plain, n);
         m.end = t->plain->tail;
         xw_marks_push(&t->marks, &m, t->plain->head);
-    } else if (SSL_get_shutdown(t->ssl) & SSL_RECEIVED_SHUTDOWN)
+    } else if (SSL_get_error(t->ssl, 0) == SSL_ERROR_ZERO_RETURN) /* SSL_get_shutdown counts fatal alerts too */
         t->rx_eof = true;
     else if (t->garbage || !wants_io(t, 0))
         fail_ssl(t, "TLS read failed");
