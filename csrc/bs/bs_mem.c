@@ -1,7 +1,7 @@
 /* bs/bs_mem.c: the pair lives in one block that goes when both sides are closed, so that the order does not matter. */
 #include "bs/bs_mem.h"
 #include "base/err.h"
-#include "bs/marks.h"
+#include "mem/marks.h"
 #include "mem/bytering.h"
 #include <stdlib.h>
 

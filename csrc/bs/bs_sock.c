@@ -6,7 +6,7 @@
 #include "base/err.h"
 #include "base/limits.h"
 #include "base/setup_error.h"
-#include "bs/marks.h"
+#include "mem/marks.h"
 #include "bs/sock_stamp.h"
 #include "xw.h"
 #include <arpa/inet.h>

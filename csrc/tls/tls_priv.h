@@ -2,7 +2,7 @@
 #ifndef XW_TLS_TLS_PRIV_H
 #define XW_TLS_TLS_PRIV_H
 #include "base/limits.h"
-#include "bs/marks.h"
+#include "mem/marks.h"
 #include "tls/tls.h"
 #include <openssl/ssl.h>
 

@@ -1,4 +1,4 @@
-#include "bs/marks.h"
+#include "mem/marks.h"
 #include "xt.h"
 
 static struct xw_marks t;

@@ -1,6 +1,7 @@
 /* The TLS stream against OpenSSL's server: versions, suites, record sizes, cuts, ends, backpressure, stamps. */
 #include "base/err.h"
 #include "base/limits.h"
+#include "tls/tls.h"
 #include "xt.h"
 #include "xt_tls.h"
 #include <openssl/err.h>
@@ -33,7 +34,7 @@ static void exchange(const struct xt_tls_opt *o, const char *cipher, int version
 XT_TEST(tls13_suites_with_both_kinds_of_key) {
     static const char *suites[] = { "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384",
                                     "TLS_CHACHA20_POLY1305_SHA256" };
-    for (int kind = XT_RSA; kind <= XT_EC; kind++)
+    for (enum xt_key kind = XT_RSA; kind <= XT_EC; kind++)
         for (size_t i = 0; i < 3; i++) {
             struct xt_tls_opt o = { .version = 13, .ciphers13 = suites[i], .cert = xt_leaf(kind), .tickets = 2 };
             exchange(&o, suites[i], 13);
@@ -42,7 +43,7 @@ XT_TEST(tls13_suites_with_both_kinds_of_key) {
 
 XT_TEST(tls12_suites_with_both_kinds_of_key) {
     static const char *suites[] = { "AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305" };
-    for (int kind = XT_RSA; kind <= XT_EC; kind++)
+    for (enum xt_key kind = XT_RSA; kind <= XT_EC; kind++)
         for (size_t i = 0; i < 3; i++) {
             char name[64];
             snprintf(name, sizeof name, "ECDHE-%s-%s", kind == XT_RSA ? "RSA" : "ECDSA", suites[i]);

@@ -1,5 +1,6 @@
 /* The budget of OpenSSL's allocations once a connection is open: what docs/tls.md says. OpenSSL's allocator can be
  * replaced only before its first use, so this is a program of its own with its own main. */
+#include "tls/tls.h"
 #include "xt.h"
 #include "xt_tls.h"
 #include <openssl/crypto.h>

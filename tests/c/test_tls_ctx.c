@@ -1,5 +1,6 @@
 /* Settings of a context: what is refused, with which words, and what takes effect. */
 #include "base/err.h"
+#include "tls/tls.h"
 #include "xt.h"
 #include "xt_tls.h"
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* Which certificates a client takes, and what it says about the others. */
 #include "base/err.h"
+#include "tls/tls.h"
 #include "xt.h"
 #include "xt_tls.h"
 #include <unistd.h>
@@ -88,8 +89,7 @@ XT_TEST(names) {
                                     -DAY, DAY);
     static const struct { const char *name, *want; } cases[] = {
         { "a.feed.example", NULL }, { "A.FEED.Example", NULL }, { "a.feed.example.", NULL }, { "192.0.2.7", NULL },
-        { "feed.example", "hostname mismatch|wanted feed.example|it is for: *.feed.example, w*.part.example,
-          192.0.2.7" },
+        { "feed.example", "hostname mismatch|it is for: *.feed.example, w*.part.example, 192.0.2.7" },
         { "a.b.feed.example", "hostname mismatch" }, { "www.part.example", "hostname mismatch" },
         { "cn.example", "hostname mismatch" }, { "192.0.2.8", "IP address mismatch" },
     };

@@ -1,12 +1,12 @@
-/* bs/marks.h: which receive times belong to which part of a byte stream.
+/* mem/marks.h: which receive times belong to which part of a byte stream.
  *
  * A mark covers the bytes from the end of the mark before it to its own end. A table of fixed size keeps the latest:
  * the oldest mark goes when its bytes are consumed and its place is needed; while nothing can go, a new mark is
  * merged into the newest, which then covers more bytes with the first times of the one and the last times of the
  * other. So a burst of tiny pieces costs resolution, never correctness of order. Lookup is a binary search. No
  * allocation. */
-#ifndef XW_BS_MARKS_H
-#define XW_BS_MARKS_H
+#ifndef XW_MEM_MARKS_H
+#define XW_MEM_MARKS_H
 #include "base/assert.h"
 #include "base/stamp.h"
 #include <stddef.h>
