@@ -262,5 +262,6 @@ XT_TEST(refuses_rates_above_always) {
 }
 
 XT_MAIN(XT_RUN(loss_and_duplication_are_exact), XT_RUN(reordering_swaps_neighbours),
-        XT_RUN(held_frame_is_not_held_for_ever), XT_RUN(corruption_changes_one_byte), XT_RUN(delay_by_the_clock_of_tick),
-        XT_RUN(same_seed_same_faults), XT_RUN(inner_device_full), XT_RUN(refuses_rates_above_always))
+        XT_RUN(held_frame_is_not_held_for_ever), XT_RUN(corruption_changes_one_byte),
+        XT_RUN(delay_by_the_clock_of_tick), XT_RUN(same_seed_same_faults), XT_RUN(inner_device_full),
+        XT_RUN(refuses_rates_above_always))
