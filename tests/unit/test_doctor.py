@@ -92,7 +92,7 @@ def test_a_fit_host_has_nothing_to_mend() -> None:
     ({"capabilities": CAPS - {"CAP_IPC_LOCK"}, "memlock": 65536}, "locked memory", "fail", "64 KiB",
      "ulimit -l unlimited"),
     ({"capabilities": CAPS - {"CAP_IPC_LOCK"}, "memlock": None}, "locked memory", "ok", "unlimited", ""),
-    ({"hugepages_total": 4, "hugepages_free": 1}, "huge pages", "warn", "1 of 2 MiB", "vm.nr_hugepages=13"),
+    ({"hugepages_total": 4, "hugepages_free": 1}, "huge pages", "warn", "1 of 2 MiB", "vm.nr_hugepages=16"),
     ({"software": replace(SOFT, bpf_jit=0)}, "BPF JIT", "warn", "off", "sysctl -w net.core.bpf_jit_enable=1"),
     ({"software": replace(SOFT, btf=False)}, "BTF", "warn", "no NIC time", "BTF"),
     ({"software": replace(SOFT, libxdp="")}, "libraries", "fail", "libxdp not found", "apt install libxdp1"),

@@ -8,9 +8,20 @@ from xdpws.control.facts import Facts
 from xdpws.control.limits import KERNEL_FEATURES, KERNEL_MIN, kernel_version
 from xdpws.control.privilege import missing_capabilities
 
-#: Bytes that the frames of one engine take by default: 4096 frames of 4096 bytes, and the rings.
-_UMEM_LEN = 20 << 20
+#: Descriptors of each ring by default (`config.XdpOptions`): every queue has frames for its FILL and RX ring, all share
+#: those for TX and COMPLETION, and one burst a queue is in the stack's hands. A frame takes 2048 bytes, and 4096 where
+#: the MTU does not fit beside headers and headroom.
+_RING_LEN = 2048
+_BURST_LEN = 32
+_FRAME_MTU = 2048 - 22 - 256
+_HUGE_LEN = 2 << 20
 _IDLE_LATENCY_US = 10  # waking from deeper sleep takes longer than a packet takes through the whole stack
+
+
+def umem_len(facts: Facts) -> int:
+    """Bytes that the frames of one engine take on this interface with the default ring sizes."""
+    frame_len = 2048 if facts.link.mtu <= _FRAME_MTU else 4096
+    return (facts.queue_cnt * (2 * _RING_LEN + _BURST_LEN) + 2 * _RING_LEN) * frame_len
 
 
 def host_checks(facts: Facts) -> Iterator[Check]:
@@ -46,21 +57,23 @@ def _privileges(facts: Facts) -> Check:
 
 
 def _memlock(facts: Facts) -> Check:
+    need = umem_len(facts)
     if "CAP_IPC_LOCK" in facts.capabilities:
         return ok("locked memory", "CAP_IPC_LOCK: no limit")
-    if facts.memlock is None or facts.memlock >= _UMEM_LEN:
+    if facts.memlock is None or facts.memlock >= need:
         limit = "unlimited" if facts.memlock is None else f"{facts.memlock >> 20} MiB"
         return ok("locked memory", limit)
-    return fail("locked memory", f"limit {facts.memlock >> 10} KiB, the frames take {_UMEM_LEN >> 20} MiB",
+    return fail("locked memory", f"limit {facts.memlock >> 10} KiB, the frames take {need >> 20} MiB",
                 "ulimit -l unlimited")
 
 
 def _hugepages(facts: Facts) -> Check:
-    if facts.hugepages_free * (2 << 20) >= _UMEM_LEN:
+    need = (umem_len(facts) + _HUGE_LEN - 1) // _HUGE_LEN
+    if facts.hugepages_free >= need:
         return ok("huge pages", f"{facts.hugepages_free} of {facts.hugepages_total} of 2 MiB free")
-    need = facts.hugepages_total - facts.hugepages_free + (_UMEM_LEN + (2 << 20) - 1) // (2 << 20)
-    return warn("huge pages", f"{facts.hugepages_free} of 2 MiB free: frames take small pages, more TLB misses",
-                f"sysctl -w vm.nr_hugepages={need}")
+    total = facts.hugepages_total - facts.hugepages_free + need
+    return warn("huge pages", f"{facts.hugepages_free} of 2 MiB free, the frames fill {need}: they take small pages, "
+                "more TLB misses", f"sysctl -w vm.nr_hugepages={total}")
 
 
 def _jit(facts: Facts) -> Check:

@@ -110,7 +110,7 @@ def _mtu(facts: Facts) -> Check:
 def _queues(facts: Facts) -> Iterator[Check]:
     name = facts.link.name
     channels = facts.channels
-    count = (channels.receive if channels else 0) or facts.link.rx_queues
+    count = facts.queue_cnt
     if count > MAX_QUEUES:
         yield fail("queues", f"{count} receive queues, at most {MAX_QUEUES} can be served",
                    f"ethtool -L {name} combined {MAX_QUEUES}")

@@ -96,6 +96,11 @@ class Facts:
         """The driver's name, or the kind of a virtual interface; "" if neither is known."""
         return self.driver.driver if self.driver else self.link.kind
 
+    @property
+    def queue_cnt(self) -> int:
+        """Receive queues that carry packets; all of them are bound."""
+        return (self.channels.receive if self.channels else 0) or self.link.rx_queues
+
 
 def gather_facts(name: str, nl: Netlink | None = None) -> Facts:
     """Reads the facts about an interface. Raises `SetupError` naming the existing ones if there is none of the name."""
