@@ -4,6 +4,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import ssl
 import time
 import tracemalloc
@@ -512,6 +513,42 @@ def test_port_in_use_names_the_step_and_a_command() -> None:
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(settings)).split("_")[0]):
         ExchangeConfig(**settings)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mutated_clients_end_in_a_reason_and_never_in_an_exception(seed: int) -> None:
+    rng = random.Random(seed)
+    request = (b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+               b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+    frames = b"\x81\x85abcd\x09\x07\x0f\x08\x0e\x89\x81abcdx\x88\x82abcd\x62\x8a"
+
+    def mutated(data: bytes) -> bytes:
+        changed = bytearray(data)
+        for _ in range(rng.randint(0, 3)):
+            at = rng.randrange(len(changed))
+            changed[at : at + rng.randint(0, 3)] = rng.randbytes(rng.randint(0, 4))
+        return bytes(changed)
+
+    async def body() -> None:
+        settings = config(count=5, plain=True, close_timeout_s=0.05, handshake_timeout_s=0.05, ack="always")
+        async with Exchange(settings) as exchange:
+            for number in range(50):
+                keep_request = rng.random() < 0.6
+                client = await RawClient.open(exchange, upgrade=False)
+                client.writer.write(request if keep_request else mutated(request))
+                client.writer.write(mutated(frames))
+                if rng.random() < 0.5:
+                    client.writer.write_eof()
+                try:
+                    await client.reader.read()
+                except ConnectionResetError:
+                    pass
+                client.writer.close()
+                while len(exchange.results) <= number:
+                    await asyncio.sleep(0.001)
+            assert all(result.reason for result in exchange.results)
+
+    run(body())
 
 
 def test_any_path_is_served() -> None:

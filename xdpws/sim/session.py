@@ -143,6 +143,9 @@ class Session:
             except RemoteProtocolError as exc:
                 await self._refuse(exc.event_hint)
                 return f"no WebSocket upgrade request: {exc}"
+            except UnicodeDecodeError as exc:  # wsproto decodes some header values without a guard
+                await self._refuse(None)
+                return f"no WebSocket upgrade request: {exc}"
             for event in self._ws.events():
                 if isinstance(event, Request):
                     self._path = event.target
