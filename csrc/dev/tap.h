@@ -5,7 +5,7 @@
  * Frames are gathered in memory and written at tick() and when the buffer is full, so the cost is one copy a frame
  * and one write() a poll. A descriptor that takes no more (a full pipe in non-blocking mode, a full disk) costs the
  * capture frames, never the connection: they are counted, and the next block that is written says how many are
- * missing (epb_dropcount). */
+ * missing (epb_dropcount). A pipe whose reader left raises SIGPIPE unless the process ignores it, as Python does. */
 #ifndef XW_DEV_TAP_H
 #define XW_DEV_TAP_H
 #include "dev/dev.h"

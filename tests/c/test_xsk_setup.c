@@ -1,5 +1,6 @@
 #include "base/err.h"
 #include "base/setup_error.h"
+#include "dev/dev.h"
 #include "xt.h"
 #include "xt_fakexsk.h"
 #include <errno.h>
@@ -73,6 +74,7 @@ XT_TEST(fill_is_full_before_bind_and_sockets_share_one_umem) {
     XT_EQ(xw_xsk_busy_poll(d), 1);
     xw_dev_close(d);
     nothing_left();
+    xw_dev_close(NULL); /* as free() */
 }
 
 /* The kernel takes a former socket down in the background: bind is tried for 100 ms. */
