@@ -4,6 +4,8 @@
 #include "base/err.h"
 #include "base/limits.h"
 #include "base/setup_error.h"
+#include "dev/fault.h"
+#include "dev/tap.h"
 #include "dev/xsk.h"
 #include "xt.h"
 #include <arpa/inet.h>
@@ -17,6 +19,7 @@
 #include <sched.h>
 #include <shared.h>
 #include <stdarg.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <time.h>
@@ -295,6 +298,82 @@ XT_TEST(four_queues_one_umem) {
     detach(&s);
 }
 
+/* Nobody reads while thousands arrive: what fits is kept in order, the rest is the kernel's to count, and it goes on
+ * after. */
+XT_TEST(overrun_and_recovery) {
+    if (!set_up(1))
+        return;
+    struct steer s = attach(false);
+    struct xw_dev *d = open_dev(&s, 1, false);
+    struct xw_pkt p[XW_RX_BURST_MAX];
+    struct xw_dev_stats st;
+    int peer = peer_open();
+    for (uint32_t round = 0; round < 3; round++) {
+        peer_send(peer, 0, 5000);
+        uint32_t got = 0;
+        for (unsigned n; (n = d->ops->rx_burst(d, p, XW_RX_BURST_MAX)) != 0 && got < 1024;) {
+            for (unsigned i = 0; i < n; i++)
+                expect_frame(p[i].data, p[i].len, got++);
+            d->ops->rx_release(d, p, n);
+        }
+        XT_EQ(got, 1024);
+    }
+    XT_EQ(d->ops->stats(d, &st), XW_OK);
+    XT_TRUE(st.k_rx_ring_full + st.k_fill_empty + st.k_rx_dropped >= 3 * (5000 - 1024));
+    receive_all(d, peer, 0, 500);
+    close_dev(d);
+    close(peer);
+    detach(&s);
+}
+
+/* The largest packet of an MTU of 3000 in chunks of 4096, and through both wrappers. */
+XT_TEST(large_frames_through_wrappers) {
+    if (!set_up(1))
+        return;
+    XT_EQ(sh("ip link set " IF_A " mtu 3000 && ip link set " IF_B " mtu 3000"), 0);
+    struct steer s = attach(false);
+    struct xw_xsk_cfg cfg = { .ifindex = if_nametoindex(IF_A), .queue_cnt = 1, .frame_len = 4096, .rx_len = 64,
+                              .tx_len = 64, .mtu = 3000, .meta_len = sizeof(struct xw_meta) };
+    struct xw_dev *d = NULL, *faulty = NULL, *tap = NULL;
+    const struct xw_fault_cfg fc = { .frames = 64 };
+    const struct xw_tap_cfg tc = { .fd = memfd_create("xwdev", MFD_CLOEXEC) };
+    XT_EQ(xw_xsk_open(&cfg, &d), XW_OK);
+    XT_EQ(xw_fault_open(d, &fc, &faulty), XW_OK);
+    XT_EQ(xw_tap_open(faulty, &tc, &tap), XW_OK);
+    uint32_t q = 0;
+    int fd = xw_xsk_fd(d, 0), peer = peer_open();
+    XT_EQ(bpf_map_update_elem(s.map, &q, &fd, BPF_ANY), 0);
+    uint8_t f[3014], buf[4096];
+    struct pollfd pf = { .fd = fd, .events = POLLIN }, pp = { .fd = peer, .events = POLLIN };
+    for (unsigned i = 0; i < 200; i++) {
+        struct xw_pkt p;
+        struct xw_txbuf b;
+        make_frame(f, i);
+        memset(f + 18, (int)i, sizeof f - 18);
+        XT_EQ(send(peer, f, sizeof f, 0), sizeof f);
+        XT_EQ(poll(&pf, 1, 2000), 1);
+        tap->ops->tick(tap, now_ns());
+        XT_EQ(tap->ops->rx_burst(tap, &p, 1), 1);
+        XT_EQ(p.len, sizeof f);
+        XT_MEM(p.data, f, sizeof f);
+        XT_EQ(p.valid, XW_PKT_XDP);
+        tap->ops->rx_release(tap, &p, 1);
+        XT_EQ(tap->ops->tx_reserve(tap, &b), XW_OK);
+        memcpy(b.data, f, sizeof f);
+        tap->ops->tx_submit(tap, &b, sizeof f);
+        XT_EQ(tap->ops->tx_flush(tap), XW_OK);
+        XT_EQ(poll(&pp, 1, 2000), 1);
+        XT_EQ(recv(peer, buf, sizeof buf, 0), sizeof f);
+        XT_MEM(buf, f, sizeof f);
+    }
+    XT_EQ(xw_tap_sync(tap), XW_OK);
+    XT_EQ(lseek(tc.fd, 0, SEEK_END), 28 + 32 + 400 * (28 + 3016 + 8 + 8));
+    xw_dev_close(tap);
+    close(tc.fd);
+    close(peer);
+    detach(&s);
+}
+
 /* Down and up again in between: transmit says that the link is gone, receive idles, and afterwards both work. */
 XT_TEST(link_down_and_up) {
     if (!set_up(1))
@@ -398,5 +477,5 @@ XT_TEST(refusals_of_the_kernel_name_the_step) {
 }
 
 XT_MAIN(XT_RUN(ten_thousand_each_way_native), XT_RUN(ten_thousand_each_way_generic), XT_RUN(four_queues_one_umem),
-        XT_RUN(link_down_and_up), XT_RUN(interface_deleted_under_it), XT_RUN(reopened_at_once),
-        XT_RUN(refusals_of_the_kernel_name_the_step))
+        XT_RUN(overrun_and_recovery), XT_RUN(large_frames_through_wrappers), XT_RUN(link_down_and_up),
+        XT_RUN(interface_deleted_under_it), XT_RUN(reopened_at_once), XT_RUN(refusals_of_the_kernel_name_the_step))
