@@ -151,24 +151,30 @@ def emit(function: str, header: ctypes.Structure, body: bytes = b"") -> bytes:
 
 
 class Layer:
-    """A network layer in dedicated mode whose address is in use already; time stands still unless it is moved."""
+    """A network layer in dedicated mode; time stands still unless it is moved."""
 
     DROPPED, CONSUMED, TCP, ICMP_ERROR = range(4)
+    IDLE, PROBING, OK, CONFLICT = range(4)
 
-    def __init__(self, ip: int, mac: str, **cfg: object) -> None:
-        """Make one with the address ip/24."""
+    def __init__(self, ip: int, mac: str, *, claim: int = 0, now: int = 1_000_000_000_000, **cfg: object) -> None:
+        """Make one with the address ip/24, in use at once unless claim is 1 (fast probing) or 2 (as the RFC says)."""
         lib = library()
         self._drops = (U64 * 256)()
         self._rng = ctypes.create_string_buffer(256)
         self._mem = ctypes.create_string_buffer(lib.xw_net_size())
         self._net = ctypes.c_void_p()
-        self.now = 1_000_000_000_000
+        self.now = now
         lib.xw_rng_init(self._rng, bytes(32))
         values: dict[str, object] = {"mac": MAC(*bytes.fromhex(mac.replace(":", ""))), "dedicated": 1, "ip": ip,
                                      "mask": 0xFFFFFF00, "mtu": 1500, **cfg}
         rc = lib.xw_net_init(self._mem, ctypes.byref(NetCfg(**values)), self._rng, self._drops, ctypes.byref(self._net))
         assert rc == 0
-        lib.xw_net_start(self._net, 0, U64(self.now))
+        lib.xw_net_start(self._net, claim, U64(self.now))
+
+    @property
+    def address_state(self) -> int:
+        """IDLE, PROBING, OK or CONFLICT."""
+        return int(library().xw_net_addr_state(self._net))
 
     def input(self, frame: bytes) -> tuple[int, NetRx]:
         """Take one frame; return the verdict and what belongs to it."""
