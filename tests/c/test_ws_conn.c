@@ -2,6 +2,7 @@
  * other. */
 #include "base/err.h"
 #include "base/limits.h"
+#include "ws/conn.h"
 #include "xt.h"
 #include "xt_ws.h"
 

@@ -1,4 +1,5 @@
 /* Receiving: every fault with its close code, every message shape, and the same events however the bytes are cut. */
+#include "ws/conn.h"
 #include "xt.h"
 #include "xt_ws.h"
 

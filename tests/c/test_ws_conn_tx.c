@@ -1,6 +1,7 @@
 /* Sending: masks, partial frames into little room, control frames that wait, refusals. */
 #include "base/err.h"
 #include "base/limits.h"
+#include "ws/conn.h"
 #include "xt.h"
 #include "xt_ws.h"
 
