@@ -34,3 +34,4 @@ include tools/mk/setup.mk
 include tools/mk/csrc.mk
 include tools/mk/bpf.mk
 include tools/mk/test.mk
+include tools/mk/fuzz.mk

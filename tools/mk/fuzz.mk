@@ -1,0 +1,20 @@
+# fuzzing: each tests/fuzz/fuzz_NAME.c is one libFuzzer program, linked with the fuzz flavour of the core and the test helpers
+
+FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+SECONDS ?= 30
+FUZZ_LINK := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+
+$(BUILD)/fuzz/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/fuzz/libxw.a $(XT_SRCS:tests/c/%.c=$(BUILD)/fuzz/tests/%.o)
+	@mkdir -p $(@D)
+	@echo "  LD $@"; $(CLANG) $(CFLAGS_BASE) $(CFLAGS_fuzz) -Itests/c $(FUZZ_LINK) $< $(filter %.o,$^) $(BUILD)/fuzz/libxw.a $(LIBS) -o $@
+
+.PHONY: fuzz run-fuzz
+fuzz: ## fuzz one target: make fuzz T=tls SECONDS=30
+	@test -n "$(T)" || { echo "which? make fuzz T=NAME SECONDS=30, NAME one of: $(FUZZ_NAMES)"; exit 2; }
+	@$(MAKE) --no-print-directory FLAVOUR=fuzz run-fuzz
+run-fuzz: $(BUILD)/fuzz/fuzz/fuzz_$(T)
+	@mkdir -p $(BUILD)/fuzz/corpus/$(T)
+	@$< -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=1024 -max_len=16384 -len_control=0 -print_final_stats=1 \
+	    -artifact_prefix=$(BUILD)/fuzz/$(T)- $(BUILD)/fuzz/corpus/$(T) $(wildcard tests/fuzz/seeds/$(T)) \
+	    > $(BUILD)/fuzz/$(T).log 2>&1 || { tail -40 $(BUILD)/fuzz/$(T).log; exit 1; }
+	@grep -E "stat::number_of_executed|DONE|Done" $(BUILD)/fuzz/$(T).log
