@@ -1,7 +1,7 @@
 """The demo: a topology of two namespaces, the exchange simulator, and a feed received over AF_XDP and over a socket.
 
-`make demo` plays the synthetic feed, `make demo FEED=path` a recorded one. For each transport the feed is played once as
-fast as the client takes it and compared by its hash; then stamped messages at a steady rate give the one-way latency
+`make demo` plays the synthetic feed, `make demo FEED=path` a recorded one. For each transport the feed is played once
+as fast as the client takes it and compared by its hash; then stamped messages at a steady rate give the one-way latency
 (recorded payloads are never changed, so they cannot carry a send time).
 """
 from __future__ import annotations
@@ -25,7 +25,7 @@ XDPWS = ROOT / ".venv" / "bin" / "xdpws"
 TOPO = ROOT / "vm" / "topo.sh"
 PREFIX, SUBNET = "xwdemo", "10.199.77"
 RATE, STAMPED = 5000, 20000
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else 120)
 
 
 def topo(*args: str) -> list[str]:
@@ -85,9 +85,9 @@ def main() -> int:
     started = time.monotonic()
     subprocess.run(topo("up"), check=True, stdout=subprocess.DEVNULL)
     table = Table(title=f"{feed} over wss:// (TLS), from {PREFIX}-srv to {PREFIX}-cli", title_justify="left")
-    for name in ("transport", "mode", "messages", "missing", "hash", "messages/s", "one-way µs p50 / p99",
-                 "ring → user µs p50 / p99"):
-        table.add_column(name, justify="left" if name in ("transport", "mode", "hash") else "right")
+    for name in ("transport", "mode", "messages", "missing", "hash", "messages/s", "one-way µs\np50 / p99",
+                 "ring → user µs\np50 / p99"):
+        table.add_column(name, justify="left" if name in ("transport", "mode", "hash") else "right", no_wrap=True)
     good = True
     try:
         for transport in ("xdp", "socket"):
@@ -105,8 +105,9 @@ def main() -> int:
     finally:
         subprocess.run(topo("down"), check=False, stdout=subprocess.DEVNULL)
     console.print(table)
-    console.print(f"{time.monotonic() - started:.0f} s. One-way: send time in the message to the callback; the simulator's own "
-                  "encryption and Python are in it.")
+    console.print(f"{time.monotonic() - started:.0f} s. One-way: from the send time in the message to the callback, the
+    "
+                  "simulator's own Python and encryption included.")
     return 0 if good else 1
 
 

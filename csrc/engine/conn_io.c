@@ -108,7 +108,7 @@ int64_t xw_conn_read(struct xw_engine *e, uint32_t id, void *buf, uint64_t len, 
         c->top->ops->consume(c->top, n);
     }
     e->tx_pending |= done && c->tcp; /* the window may have opened */
-    if (done < len || !len) {
+    if (!c->top->ops->peek(c->top).len) {
         struct xw_bs_status st;
         c->readable_told = false;
         c->top->ops->status(c->top, &st);

@@ -39,6 +39,8 @@ class Path:
     remote: IPv4Address
     remote_port: int
     next_hop: IPv4Address
+    hop_index: int
+    """Interface whose neighbour table holds the next hop (a VLAN's own, where there is one)."""
     reservation: PortReservation | None
 
 
@@ -123,7 +125,7 @@ class Attachment:
         self._point(plan)
         reservation = None if plan.dedicated else reserve_port(plan.local.ip)
         local_port = reservation.port if reservation else self._ports.take()
-        path = Path(plan.local.ip, local_port, destination, port, plan.next_hop, reservation)
+        path = Path(plan.local.ip, local_port, destination, port, plan.next_hop, plan.top.index, reservation)
         try:
             self.steering.add_flow(destination, port, path.local, local_port)
         except BaseException:
@@ -161,15 +163,23 @@ class Attachment:
         if self._watch is None:
             return
         for change in self._watch.read():
-            if isinstance(change, NeighbourChange) and change.mac is not None:
-                if any(path.next_hop == change.ip for path in self._paths):
-                    self._engine.neighbour(change.ip, change.mac)
+            if isinstance(change, NeighbourChange):
+                self._neighbour(change)
             elif isinstance(change, RouteChange):
                 self._reroute()
         if now >= self._keepalive_at:
             self._keepalive_at = now + KEEPALIVE_S
-            for hop in {path.next_hop for path in self._paths}:
-                keepalive(self._nl, self.plan.top.index, hop)
+            for index, hop in {(path.hop_index, path.next_hop) for path in self._paths}:
+                keepalive(self._nl, index, hop)
+
+    def _neighbour(self, change: NeighbourChange) -> None:
+        """A next hop in use has another MAC, or the kernel no longer trusts it: then it is asked to verify at once."""
+        if not any((path.hop_index, path.next_hop) == (change.index, change.ip) for path in self._paths):
+            return
+        if change.mac is not None:
+            self._engine.neighbour(change.ip, change.mac)
+        if not change.usable:
+            keepalive(self._nl, change.index, change.ip)
 
     def _reroute(self) -> None:
         """Ask for each destination's route anew. One that is gone keeps its last way: the kernel may be about to
@@ -180,7 +190,7 @@ class Attachment:
             plan = decision.plan
             if plan is None or plan.ifindex != self.plan.ifindex:
                 continue
-            path.next_hop = plan.next_hop
+            path.next_hop, path.hop_index = plan.next_hop, plan.top.index
             self._engine.route(IPv4Network(path.remote), plan.gateway, plan.route_mtu or 0)
             if plan.next_hop_mac is not None:
                 self._engine.neighbour(plan.next_hop, plan.next_hop_mac)
