@@ -47,7 +47,7 @@ def compile_bpf(source: Path) -> Path:
             "-c", str(source), "-o", scratch.name]
     done = subprocess.run(argv, capture_output=True, text=True)
     if done.returncode != 0:
-        os.unlink(scratch.name)
+        Path(scratch.name).unlink(missing_ok=True)  # clang has removed it, as a rule
         raise RuntimeError(f"clang {source.name}: {done.stderr}")
     os.replace(scratch.name, target)  # tests that run side by side never see half an object
     return target

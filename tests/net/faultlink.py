@@ -160,9 +160,10 @@ class FaultLink(Namespaces):
                 _no_ipv6()
         for name, device, end, address in ((self.srv_ns, self.srv_if, self._ends[0], self.srv_ip),
                                            (self.cli_ns, self.cli_if, self._ends[1], self.cli_ip)):
+            # as many on both ends: native XDP wants no more transmit queues at the peer than it has receive queues
             queues = ("numrxqueues", str(self._queues), "numtxqueues", str(self._queues))
             _run("ip", "link", "add", "name", device, "mtu", str(self._mtu), *queues, "netns", name, "type", "veth",
-                 "peer", "name", end, "mtu", str(self._mtu), "netns", self.mid_ns)
+                 "peer", "name", end, "mtu", str(self._mtu), *queues, "netns", self.mid_ns)
             _run("ip", "-n", name, "address", "add", f"{address}/24", "dev", device)
         for name in (self.srv_ns, self.cli_ns, self.mid_ns):
             for device in self._devices(name):
@@ -182,8 +183,8 @@ class FaultLink(Namespaces):
         # one processor a direction: frames cannot overtake each other when a sender moves between processors
         for number, end in enumerate(self._ends):
             mask = f"{1 << number % (os.cpu_count() or 1):x}"
-            path = f"/sys/class/net/{end}/queues/rx-0/rps_cpus"
-            _run("ip", "netns", "exec", self.mid_ns, "sh", "-c", f"echo {mask} > {path}")
+            files = f"/sys/class/net/{end}/queues/rx-*/rps_cpus"
+            _run("ip", "netns", "exec", self.mid_ns, "sh", "-c", f"for f in {files}; do echo {mask} > $f; done")
 
     def _write_rates(self) -> None:
         assert self._object is not None, "the link is not up"

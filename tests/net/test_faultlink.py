@@ -13,8 +13,10 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from bpfobj import compile_bpf
 from faultlink import DIRECTIONS, Counts, Direction, FaultLink, Faults, needs_faultlink
 
 pytestmark = needs_faultlink
@@ -223,6 +225,24 @@ def test_ping_and_arp_pass() -> None:
             assert counts.seen == 5
             assert counts.other >= 1  # ARP
             assert counts.lost == counts.corrupted == 0
+
+
+XDP_PASS = """#include <linux/bpf.h>
+__attribute__((section("xdp"), used)) int pass(struct xdp_md *ctx) { (void)ctx; return XDP_PASS; }
+char _license[] __attribute__((section("license"), used)) = "GPL";
+"""
+
+
+@pytest.mark.parametrize("queues", [1, 3])
+def test_native_xdp_can_sit_at_either_end(queues: int, tmp_path: Path) -> None:
+    source = tmp_path / "pass.bpf.c"
+    source.write_text(XDP_PASS)
+    program = compile_bpf(source)
+    with FaultLink(queues=queues) as link:
+        for side, device in (("srv", link.srv_if), ("cli", link.cli_if)):
+            link.exec(side, "ip", "link", "set", "dev", device, "xdpdrv", "obj", program, "sec", "xdp")
+            assert "prog/xdp id" in link.exec(side, "ip", "link", "show", "dev", device).stdout
+        assert " 0% packet loss" in link.exec("cli", "ping", "-c5", "-i0.01", "-W2", link.srv_ip).stdout
 
 
 def test_tcp_of_the_kernel_survives_everything() -> None:

@@ -114,7 +114,11 @@ class Namespaces:
              **kwargs: Any) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, output captured as text; a status other than 0 raises unless ``check=False``."""
         options: dict[str, Any] = {"check": True, "capture_output": True, "text": True, **kwargs}
-        return subprocess.run(self.command(side, *argv), timeout=timeout, **options)
+        try:
+            return subprocess.run(self.command(side, *argv), timeout=timeout, **options)
+        except subprocess.CalledProcessError as err:
+            err.add_note(f"{err.stdout or ''}{err.stderr or ''}".strip())
+            raise
 
     def popen(self, side: str, *argv: str | Path, **kwargs: Any) -> subprocess.Popen[Any]:
         """Start a command; ``ip netns exec`` becomes it, so the process id is the command's own."""
