@@ -105,9 +105,8 @@ def main() -> int:
     finally:
         subprocess.run(topo("down"), check=False, stdout=subprocess.DEVNULL)
     console.print(table)
-    console.print(f"{time.monotonic() - started:.0f} s. One-way: from the send time in the message to the callback, the
-    "
-                  "simulator's own Python and encryption included.")
+    console.print(f"{time.monotonic() - started:.0f} s. One-way: from the send time in the message to the callback, "
+                  "the simulator's own Python and encryption included.")
     return 0 if good else 1
 
 

@@ -1,4 +1,5 @@
 /* The engine over an in-memory link to a host of our own stack: the whole way from xw_conn_open to events, no kernel. */
+#include "engine/engine.h"
 #include "xt_host.h"
 #include <string.h>
 

@@ -1,5 +1,4 @@
-"""Peers that break the rules, over both transports and TLS: each has one clear result, and what came before is
-delivered."""
+"""Peers that break the rules, over both transports and TLS: one clear result each; what came before is delivered."""
 from __future__ import annotations
 
 import asyncio

@@ -61,6 +61,7 @@ def test_synthetic_feed_is_complete(topo: Topology, way: str) -> None:
 
 
 @pytest.mark.parametrize("way", ["xdp-native", "socket"])
-@pytest.mark.parametrize("shape", [("--records", "random"), ("--records", "coalesce:20"), ("--fragment",
-"interleaved")]) def test_any_records_and_fragments(topo: Topology, way: str, shape: tuple[str, str]) -> None:
+@pytest.mark.parametrize("shape", [("--records", "random"), ("--records", "coalesce:20"),
+                                   ("--fragment", "interleaved")])
+def test_any_records_and_fragments(topo: Topology, way: str, shape: tuple[str, str]) -> None:
     check(topo, "synthetic", way, "--count", "5000", "--seed", "7", *shape)
