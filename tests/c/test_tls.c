@@ -255,6 +255,61 @@ XT_TEST(we_say_goodbye_first) {
     }
 }
 
+/* Behind close_notify nothing counts, whatever it is, and the end of the stream below is still seen. */
+XT_TEST(bytes_behind_goodbye_are_dropped) {
+    for (uint8_t v = 12; v <= 13; v++) {
+        struct xt_tls_opt o = { .version = v };
+        struct xt_tls x;
+        xt_tls_open(&x, &o);
+        XT_EQ(xt_tls_handshake(&x), XW_BS_OPEN);
+        xt_srv_write(&x, "end", 3);
+        XT_EQ(SSL_shutdown(x.srv), 0);
+        xt_srv_step(&x);
+        memset(x.far->ops->reserve(x.far).p, 'x', 3000);
+        x.far->ops->commit(x.far, 3000);
+        x.far->ops->shutdown_wr(x.far);
+        XT_EQ(xt_tls_drain(&x, got, sizeof got), 3);
+        for (unsigned i = 0; i < 3; i++)
+            x.tls->ops->poll(x.tls, x.now++);
+        XT_TRUE(xt_tls_status(&x).rx_eof);
+        XT_EQ(xt_tls_status(&x).state, XW_BS_OPEN);
+        XT_EQ(x.tls->ops->peek(x.tls).len, 0);
+        x.tls->ops->shutdown_wr(x.tls);
+        x.tls->ops->flush(x.tls, x.now++);
+        xt_srv_step(&x);
+        XT_EQ(xt_tls_status(&x).state, XW_BS_CLOSED);
+        xt_tls_close(&x);
+    }
+}
+
+/* The error queue is the thread's: what others leave in it is not our failure, nor does it end up in our texts. */
+XT_TEST(foreign_entries_in_the_error_queue) {
+    struct xt_tls_opt o = { .version = 13, .tickets = 2 };
+    struct xt_tls x;
+    xt_tls_open(&x, &o);
+    for (unsigned i = 0; i < 10; i++) {
+        ERR_raise(ERR_LIB_PEM, ERR_R_INTERNAL_ERROR);
+        x.tls->ops->poll(x.tls, x.now++);
+        xt_srv_step(&x);
+    }
+    XT_EQ(xt_tls_status(&x).state, XW_BS_OPEN);
+    for (unsigned i = 0; i < 3; i++) {
+        xt_srv_write(&x, "data", 4);
+        ERR_raise(ERR_LIB_PEM, ERR_R_INTERNAL_ERROR);
+        XT_EQ(xt_tls_drain(&x, got, sizeof got), 4);
+        ERR_raise(ERR_LIB_PEM, ERR_R_INTERNAL_ERROR);
+        XT_EQ(xt_tls_drain(&x, got, sizeof got), 0);
+        xt_tls_send(&x, "order", 5);
+        XT_EQ(xt_srv_read(&x, got, sizeof got), 5);
+    }
+    ERR_raise(ERR_LIB_PEM, ERR_R_INTERNAL_ERROR);
+    x.far->ops->abort(x.far);
+    x.tls->ops->poll(x.tls, x.now++);
+    XT_STR(x.tls->ops->error_text(x.tls), xw_strerror(XW_ERESET));
+    xt_tls_close(&x);
+    ERR_clear_error();
+}
+
 /* An end without close_notify is an attack until shown otherwise; what came before is still the reader's. */
 XT_TEST(truncation_is_a_failure_after_the_data) {
     for (unsigned partial = 0; partial < 2; partial++) {
@@ -491,6 +546,7 @@ XT_MAIN(XT_RUN(tls13_suites_with_both_kinds_of_key), XT_RUN(tls12_suites_with_bo
         XT_RUN(only_the_versions_that_the_context_allows), XT_RUN(handshake_byte_by_byte),
         XT_RUN(handshake_cut_at_sampled_offsets), XT_RUN(one_record_a_poll), XT_RUN(key_update_both_ways),
         XT_RUN(renegotiation_is_refused), XT_RUN(peer_says_goodbye_first), XT_RUN(we_say_goodbye_first),
+        XT_RUN(bytes_behind_goodbye_are_dropped), XT_RUN(foreign_entries_in_the_error_queue),
         XT_RUN(truncation_is_a_failure_after_the_data), XT_RUN(reset_below_is_reported_as_such),
         XT_RUN(end_during_the_handshake), XT_RUN(corrupted_record_is_refused_with_an_alert),
         XT_RUN(what_is_not_tls_is_refused), XT_RUN(nothing_is_decrypted_without_room),
