@@ -93,6 +93,15 @@ XT_TEST(conflict_while_probing_rests_a_minute) {
     XT_EQ(x.c.state, XW_NET_ADDR_OK);
 }
 
+XT_TEST(conflict_before_the_probe_left) {
+    struct ax x;
+    make(&x, XW_NET_CLAIM_FAST, 1);
+    xw_claim_conflict(&x.c, x.now);
+    XT_EQ(pull(&x), XW_CLAIM_SEND_NONE);
+    XT_EQ(next(&x), S(60));
+    XT_EQ(pull(&x), XW_CLAIM_SEND_PROBE);
+}
+
 XT_TEST(defence_once_in_ten_seconds) {
     struct ax x;
     make(&x, XW_NET_CLAIM_NONE, 1);
@@ -114,4 +123,4 @@ XT_TEST(defence_once_in_ten_seconds) {
 }
 
 XT_MAIN(XT_RUN(without_probing), XT_RUN(waits_of_the_rfc), XT_RUN(fast), XT_RUN(conflict_while_probing_rests_a_minute),
-        XT_RUN(defence_once_in_ten_seconds))
+        XT_RUN(conflict_before_the_probe_left), XT_RUN(defence_once_in_ten_seconds))

@@ -88,6 +88,7 @@ XT_TEST(address_probed_by_another_at_the_same_time) {
     xt_net_make(&x, NULL, XW_NET_CLAIM_FAST);
     xt_net_expect_arp(&x, XT_ALL_MAC, XW_ARP_REQUEST, 0, XT_US);
     XT_EQ(xt_net_arp(&x, XW_ARP_REQUEST, XT_US_MAC, 0, XT_US), XW_NET_DROPPED); /* our own probe, sent back */
+    XT_EQ(xt_net_arp(&x, XW_ARP_REPLY, XT_OTHER_MAC, 0, XT_US), XW_NET_DROPPED); /* nobody's answer */
     XT_EQ(xw_net_addr_state(x.n), XW_NET_ADDR_PROBING);
     XT_EQ(xt_net_arp(&x, XW_ARP_REQUEST, XT_OTHER_MAC, 0, XT_US), XW_NET_DROPPED);
     XT_EQ(xw_net_addr_state(x.n), XW_NET_ADDR_CONFLICT);
