@@ -135,8 +135,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
         return 0;
     r = (struct run){ 0 };
     uint8_t version = data[0] & 1 ? 12 : 13;
-    xt_tls_open(&r.x, &(struct xt_tls_opt){ .version = version, .tickets = data[0] >> 1 & 3, .plain_len = 32768, .custom = true,
-                                            .snd_len = 32768 });
+    xt_tls_open(&r.x, &(struct xt_tls_opt){ .version = version, .tickets = data[0] >> 1 & 3, .plain_len = 32768,
+                                            .snd_len = 32768, .custom = true });
     XW_ASSERT(xt_tls_handshake(&r.x) == XW_BS_OPEN);
     for (size_t i = 1; i + 1 < len && i < 2000; i += 2) {
         step(&r, data[i], data[i + 1]);
