@@ -98,7 +98,7 @@ enum xw_net_verdict xw_net_input_ip(struct xw_net *n, struct xw_span pkt, bool v
 struct xw_net_hop {
     uint32_t dst;       /* the peer */
     uint32_t next;      /* next hop's address: dst itself when on link */
-    uint32_t mtu;       /* of the path, bytes of IP packet */
+    uint32_t mtu;       /* of the path, bytes of IP packet: what a segment with its headers should not exceed */
     uint32_t gen;       /* net's */
     uint16_t neigh;     /* where the neighbour was last found; a hint */
     uint16_t pad;
@@ -116,8 +116,9 @@ size_t xw_net_header_len(const struct xw_net *n);
 /* xw_net_eth_ip: writes both headers in front of l4_len bytes; frame is the buffer from its Ethernet header on. Returns
  * xw_net_header_len; the frame to send is that + l4_len bytes long. XW_EAGAIN: the neighbour is being resolved
  * (dedicated) or not known yet (shared), counted TX_NO_NEIGH: keep the segment and try again; XW_EUNREACH: it does not
- * answer, asked again after a pause (counted too); XW_ETOOBIG: longer than hop->mtu or than the frame, counted
- * TX_TOO_LONG; XW_EADDRINUSE: see XW_NET_ADDR_CONFLICT. */
+ * answer, asked again after a pause (counted too); XW_ETOOBIG: longer than the link or the frame takes, counted
+ * TX_TOO_LONG (hop->mtu is the caller's to respect: what exceeds it is sent, and the router answers); XW_EADDRINUSE: see
+ * XW_NET_ADDR_CONFLICT. */
 int xw_net_eth_ip(struct xw_net *n, struct xw_net_hop *hop, struct xw_mspan frame, size_t l4_len,
                   const struct xw_net_ip *ip, uint64_t now_ns);
 /* xw_net_confirm: TCP made progress by this hop (new data was acknowledged): its neighbour is reachable, no probe. */

@@ -42,10 +42,10 @@ int xw_net_eth_ip(struct xw_net *n, struct xw_net_hop *hop, struct xw_mspan fram
     size_t hdr_len = xw_net_header_len(n);
     if (XW_UNLIKELY(n->claim.state != XW_NET_ADDR_OK))
         return n->claim.state == XW_NET_ADDR_CONFLICT ? XW_EADDRINUSE : XW_EAGAIN;
-    /* without DF a router may still cut it; we do not, so the link's MTU holds */
-    uint32_t limit = ip->df ? hop->mtu : n->cfg.mtu;
+    /* Only the link's MTU forbids. To respect the path's is TCP's job: if a connection does not know yet what another
+     * one to the same peer was told, refusing would keep it from ever hearing the router itself, and it would stall. */
     bool room = frame.len >= hdr_len && frame.len - hdr_len >= l4_len;
-    if (!room || limit < XW_IP4_HDR_MIN || l4_len > limit - XW_IP4_HDR_MIN) {
+    if (!room || l4_len > n->cfg.mtu - XW_IP4_HDR_MIN) {
         xw_net_count(n, XW_DROP_TX_TOO_LONG);
         return XW_ETOOBIG;
     }
