@@ -192,7 +192,8 @@ unsigned xw_conn_pump(struct xw_engine *e, struct xw_conn *c, uint64_t now_ns, s
         return end_by_timeout(e, c, ev);
     if (c->net_error)
         return end(e, c, ev, XW_LAYER_NET, c->net_error, "the next hop does not answer");
-    int lower_rc = c->lower->ops->poll(c->lower, now_ns), top_rc = 0;
+    /* TLS polls what is below it when it has no whole record left: polling it here too would be a second recvmsg. */
+    int lower_rc = c->top == c->lower ? c->lower->ops->poll(c->lower, now_ns) : 0, top_rc = 0;
     /* A TLS stream decrypts one record a poll. The first that makes an event ends the pump: it must not wait for the
      * others. */
     do {
