@@ -1,9 +1,9 @@
 """The faulty wire by a relay in user space, for generic XDP.
 
 The kernel skips generic XDP for packets that a tc program has redirected (``skb_is_redirected`` in
-``net/core/dev.c``), so the steering program would never see what comes out of ``FaultLink``. ``RelayLink`` has the same face
-and the same faults, done by a thread that copies frames between two AF_PACKET sockets: slower (some 10,000 frames a
-second), the counts as exact. One seed decides everything.
+``net/core/dev.c``), so the steering program would never see what comes out of ``FaultLink``. ``RelayLink`` has the
+same face and the same faults, done by a thread that copies frames between two AF_PACKET sockets: slower (some 10,000
+frames a second), the counts as exact. One seed decides everything.
 """
 from __future__ import annotations
 

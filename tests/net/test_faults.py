@@ -1,4 +1,4 @@
-"""A link that loses, doubles, reorders and damages packets, in both directions: nothing is missing, and the counters say
+"""A link that loses, doubles, reorders and damages packets, both ways: nothing is missing, and the counters say
 what happened. Each fault at 1 %, and all together. Generic XDP gets its faults from a relay (see ``relaylink``)."""
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def explained(report: dict[str, object], kind: str, harmed: dict[str, int]) -> N
         assert tcp["ooo_segs"] >= 1
         assert bad == 0
     if kind in ("corrupt", "all"):
-        # Damage shows as a wrong checksum, as something unreadable, or as a flow that the steering program does not know.
+        # Damage shows as a wrong checksum, as something unreadable, or as a flow that is not ours.
         seen = sum(drops.values()) + sum(v for k, v in steering.items() if k.startswith("pass_"))
         assert bad >= 1
         assert seen >= harmed["corrupt"] * 0.8
