@@ -201,6 +201,10 @@ unsigned xw_conn_pump(struct xw_engine *e, struct xw_conn *c, uint64_t now_ns, s
             top_rc = c->top->ops->poll(c->top, now_ns);
         n = c->ws ? pump_ws(e, c, now_ns, ev, max) : pump_raw(e, c, ev);
     } while (!n && top_rc == XW_EAGAIN && !c->paused && c->ws);
+    /* what was written or shut down without an event (the answer to the peer's end); else the next poll does it, after
+     * the user has seen the event */
+    if (!n)
+        c->top->ops->flush(c->top, now_ns);
     if (n < max && c->want_writable && c->phase == CONN_LIVE && writable(c)) {
         c->want_writable = false;
         event_of(c, &ev[n++], XW_EV_WRITABLE);

@@ -39,7 +39,8 @@ class Link(Protocol):
         """Some bytes from the client; b"" when it has ended its direction."""
 
     async def send(self, units: Iterable[bytes]) -> None:
-        """Send all units; with TLS each begins a new record. Returns when the kernel has taken everything."""
+        """Send all units; with TLS each begins a new record. Returns when the kernel has taken everything.
+        After half_close, by whichever task, they are dropped."""
 
     async def half_close(self) -> None:
         """End our direction: close_notify if there is TLS, then FIN. Receiving goes on."""
@@ -73,6 +74,7 @@ class PlainLink:
         self._sock = sock
         self._loop = asyncio.get_running_loop()
         self._lock = asyncio.Lock()
+        self._shut = False
 
     async def handshake(self) -> None:
         """Nothing comes before the first byte."""
@@ -82,10 +84,12 @@ class PlainLink:
 
     async def send(self, units: Iterable[bytes]) -> None:
         async with self._lock:
-            await self._loop.sock_sendall(self._sock, b"".join(units))
+            if not self._shut:
+                await self._loop.sock_sendall(self._sock, b"".join(units))
 
     async def half_close(self) -> None:
         async with self._lock:
+            self._shut = True
             self._sock.shutdown(socket.SHUT_WR)
 
 
@@ -98,6 +102,7 @@ class TlsLink:
         self._tls = connection
         self._loop = asyncio.get_running_loop()
         self._lock = asyncio.Lock()
+        self._shut = False
 
     async def handshake(self) -> None:
         while True:
@@ -126,7 +131,7 @@ class TlsLink:
 
     async def send(self, units: Iterable[bytes]) -> None:
         async with self._lock:
-            for unit in units:
+            for unit in () if self._shut else units:
                 for at in range(0, len(unit), MAX_RECORD):
                     piece = unit[at : at + MAX_RECORD]
                     written = self._tls.send(piece)
@@ -135,6 +140,7 @@ class TlsLink:
 
     async def half_close(self) -> None:
         async with self._lock:
+            self._shut = True
             self._tls.shutdown()
             await self._drain()
             self._sock.shutdown(socket.SHUT_WR)
