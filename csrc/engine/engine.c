@@ -233,8 +233,11 @@ static void tcp_changes(struct xw_engine *e) {
     uint32_t what;
     while ((t = xw_tcp_changed(e->tcp, &what))) {
         struct xw_conn *c = xw_tcp_user(t);
-        if (c && c->phase == CONN_LIVE)
-            xw_engine_work(e, c);
+        if (!c || c->phase != CONN_LIVE)
+            continue;
+        if (what & XW_TCP_EV_WRITABLE) /* new data was acknowledged: the next hop is alive */
+            xw_net_confirm(e->net, &c->hop, e->now_ns);
+        xw_engine_work(e, c);
     }
 }
 
@@ -271,9 +274,10 @@ int xw_poll(struct xw_engine *e, uint64_t now_ns, struct xw_event *events, uint3
     uint32_t n = e->work_head ? pump_all(e, now_ns, events, max) : 0;
     e->events += n;
     if (e->dev) {
-        e->tx_pending |= e->any_held || xw_tcp_pending(e->tcp) || xw_net_pending(e->net) ||
-                         e->dev->ops->deadline(e->dev) <= now_ns;
-        if (!n && e->tx_pending)
+        bool wanted = e->tx_pending || e->any_held || xw_tcp_pending(e->tcp) || xw_net_pending(e->net) ||
+                      e->dev->ops->deadline(e->dev) <= now_ns;
+        e->tx_pending = wanted;
+        if (!n && wanted)
             xw_packets_transmit(e, now_ns);
     }
     return (int)n;

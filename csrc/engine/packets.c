@@ -117,6 +117,7 @@ static void held_send(struct xw_engine *e, uint64_t now_ns) {
 void xw_packets_transmit(struct xw_engine *e, uint64_t now_ns) {
     struct xw_txbuf b;
     struct xw_tcp_seg g;
+    bool starved = false;
     while (xw_net_pending(e->net)) {
         if (!frame_get(e, &b))
             break;
@@ -132,6 +133,7 @@ void xw_packets_transmit(struct xw_engine *e, uint64_t now_ns) {
     while (xw_tcp_pending(e->tcp)) {
         if (!frame_get(e, &b)) {
             e->drops[XW_DROP_TX_NO_FRAME]++;
+            starved = true;
             break;
         }
         if (!xw_tcp_output(e->tcp, now_ns, &g)) {
@@ -140,6 +142,7 @@ void xw_packets_transmit(struct xw_engine *e, uint64_t now_ns) {
         }
         segment_send(e, &g, &b, now_ns);
     }
-    int rc = e->dev->ops->tx_flush(e->dev);
-    e->tx_pending = rc == XW_EAGAIN || xw_tcp_pending(e->tcp) || xw_net_pending(e->net);
+    e->dev->ops->tx_flush(e->dev);
+    /* Without a frame, or with a full send buffer, trying at once would spin: the device's deadline says when. */
+    e->tx_pending = !starved && (xw_tcp_pending(e->tcp) || xw_net_pending(e->net));
 }
