@@ -132,11 +132,13 @@ class ConnectionClosed(WebSocketException):
         return self.rcvd.reason if self.rcvd else ""
 
     def __str__(self) -> str:
-        got = f"received {self.rcvd}" if self.rcvd else "no close frame received"
-        gave = f"sent {self.sent}" if self.sent else "no close frame sent"
-        first, second = (got, gave) if self.rcvd_then_sent in (True, None) else (gave, got)
-        tail = f" ({self.closed_text})" if self.closed_text and not self.rcvd else ""
-        return f"{first}; {second}{tail}"
+        if self.rcvd and self.sent:
+            first, second = f"received {self.rcvd}", f"sent {self.sent}"
+            return f"{first}; then {second}" if self.rcvd_then_sent is not False else f"{second}; then {first}"
+        if self.rcvd:
+            return f"received {self.rcvd}; no close frame sent"
+        text = f"sent {self.sent}; no close frame received" if self.sent else "no close frame received or sent"
+        return f"{text} ({self.closed_text})" if self.closed_text else text
 
 
 class ConnectionClosedOK(ConnectionClosed):

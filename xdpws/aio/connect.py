@@ -82,7 +82,7 @@ class connect:  # noqa: N801 - the name users of `websockets` know
 
     async def _attempt(self, target: Target) -> ClientConnection:
         driver = Driver.acquire(self._xdp)
-        connection = ClientConnection(driver, self.uri, self._max_queue, self._stamps)
+        connection = ClientConnection(driver, self.uri, self._max_queue, self._stamps, self._close_timeout)
         try:
             handle = driver.runtime.open(target, connection, self._transport)
         except BaseException:

@@ -27,7 +27,7 @@ from xdpws.stack.engine import stamps_of
 from xdpws.timestamps import Stamps
 from xdpws.uri import WebSocketURI
 
-_TEXT, _BINARY, _PING, _PONG = 1, 2, 9, 10
+_TEXT, _BINARY, _CLOSE, _PING, _PONG = 1, 2, 8, 9, 10
 _ORDERLY = frozenset({1000, 1001, 1005})
 
 
@@ -40,8 +40,9 @@ class State(enum.IntEnum):
 @dataclass(slots=True)
 class _Outgoing:
     opcode: int
-    data: bytes
+    data: bytes  # of a close frame: its reason
     done: asyncio.Future[None]
+    code: int = 0
     offset: int = -1  # -1: not begun
 
 
@@ -52,7 +53,8 @@ class ClientConnection:
     it is full the connection is paused, the TCP window closes and the peer has to wait: nothing is dropped.
     """
 
-    def __init__(self, driver: Driver, uri: WebSocketURI, max_queue: int, stamps: bool) -> None:
+    def __init__(self, driver: Driver, uri: WebSocketURI, max_queue: int, stamps: bool,
+                 close_timeout: float | None) -> None:
         loop = asyncio.get_running_loop()
         self.uri = uri
         self.state = State.CONNECTING
@@ -65,7 +67,10 @@ class ClientConnection:
         self._connection: Connection | None = None
         self._rejected: Response | None = None
         self._max_queue = max_queue
+        self._close_timeout = close_timeout
+        self._cut: asyncio.TimerHandle | None = None
         self._paused = False
+        self._resumed_at = 0.0
         self._keep_stamps = stamps
         self._queue: deque[tuple[int, bytes, Stamps | None]] = deque()
         self._reader: asyncio.Future[None] | None = None
@@ -75,7 +80,7 @@ class ClientConnection:
         self._pings: dict[bytes, tuple[asyncio.Future[float], float]] = {}
         self._rcvd: Close | None = None
         self._sent: Close | None = None
-        self._exception: ConnectionClosed | None = None
+        self._ending: tuple[type[ConnectionClosed], bool | None, str] | None = None
         self._keepalive: asyncio.Task[None] | None = None
 
     # ---- what users see ------------------------------------------------------------------------------------------
@@ -98,12 +103,12 @@ class ClientConnection:
     @property
     def close_code(self) -> int | None:
         """Code of the peer's close frame; 1006 when there was none; None while open."""
-        return self._exception.code if self._exception else None
+        return None if self._ending is None else self._rcvd.code if self._rcvd else 1006
 
     @property
     def close_reason(self) -> str | None:
         """Reason of the peer's close frame; None while open."""
-        return self._exception.reason if self._exception else None
+        return None if self._ending is None else self._rcvd.reason if self._rcvd else ""
 
     def info(self) -> dict[str, int | str]:
         """State and figures of TCP and TLS, and the drop counters are in `drops()`."""
@@ -130,8 +135,8 @@ class ClientConnection:
         ConcurrencyError when another task is receiving. Cancelling it loses nothing.
         """
         while not self._queue:
-            if self._exception is not None:
-                raise self._exception
+            if self._ending is not None:
+                raise self._ended()
             if self._reader is not None:
                 raise ConcurrencyError("another task is receiving from this connection")
             self._reader = asyncio.get_running_loop().create_future()
@@ -147,8 +152,10 @@ class ClientConnection:
         return data
 
     async def send(self, message: str | bytes | bytearray | memoryview) -> None:
-        """Send one message, str as text; waits while there is no room. Cancelling it does not take a message back that
-        has begun."""
+        """Send one message, str as text; waits while there is no room.
+
+        Cancelling it takes the message back, unless a part of it has left: then the rest follows.
+        """
         if isinstance(message, str):
             opcode, data = _TEXT, message.encode()
         elif isinstance(message, bytes | bytearray | memoryview):
@@ -184,14 +191,34 @@ class ClientConnection:
             raise UsageError(f"the data of a ping or pong is at most 125 bytes, not {len(raw)}")
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """The close handshake; returns when the connection has ended. Repeating it does no harm."""
-        if self.state is State.OPEN and self._connection is not None:
-            self._connection.close(code, reason)
-            self._sent = Close(code, reason)
-            self.state = State.CLOSING
-            self._pause(False)
-            self._driver.kick()
+        """The close handshake, after what is being sent; returns when the connection has ended.
+
+        Messages that still come can be received, as many as max_queue; more are thrown away. Repeating it does no harm.
+        """
+        self._begin_close(code, reason)
         await self.wait_closed()
+
+    def _begin_close(self, code: int, reason: str) -> None:
+        raw = reason.encode()
+        if not ((1000 <= code <= 1014 and code not in (1004, 1005, 1006)) or 3000 <= code <= 4999):
+            raise UsageError(f"{code} is no close code that may be sent: 1000 to 1014 and 3000 to 4999")
+        if len(raw) > 123:
+            raise UsageError(f"the reason of a close frame is at most 123 bytes, not {len(raw)}")
+        if self.state is not State.OPEN:
+            return
+        loop = asyncio.get_running_loop()
+        self._outgoing.append(_Outgoing(_CLOSE, raw, loop.create_future(), code))
+        self.state = State.CLOSING
+        self._pause(False)
+        self._drain()
+        if self._outgoing and self._close_timeout is not None:
+            self._cut = loop.call_later(self._close_timeout, self._abort)
+        self._driver.kick()
+
+    def _abort(self) -> None:
+        if self._connection is not None:
+            self._connection.abort()
+            self._driver.kick()
 
     async def wait_closed(self) -> None:
         """Return when the connection has ended."""
@@ -210,30 +237,35 @@ class ClientConnection:
             self._driver.kick()
             raise
         if ping_interval is not None:
-            self._keepalive = asyncio.create_task(self._keep_alive(ping_interval, ping_timeout))
+            self._keepalive = asyncio.create_task(self._keep_alive(ping_interval, ping_timeout),
+                                                  name="xdpws keepalive")
 
     async def _keep_alive(self, interval: float, limit: float | None) -> None:
         try:
             while True:
                 await asyncio.sleep(interval)
-                waiter = await self.ping()
-                if limit is not None:
-                    async with asyncio.timeout(limit):
-                        await waiter
+                await self._alive(limit)
         except TimeoutError:
-            if self.state is State.OPEN and self._connection is not None:
-                self._connection.close(1011, "keepalive ping timeout")
-                self._sent = Close(1011, "keepalive ping timeout")
-                self.state = State.CLOSING
-                self._driver.kick()
+            self._begin_close(1011, "keepalive ping timeout")
         except ConnectionClosed:
             return
+
+    async def _alive(self, limit: float | None) -> None:
+        """One ping and its pong; TimeoutError when it does not come. While the queue is full no pong can come, and that
+        is not the peer's fault."""
+        while True:
+            began = time.monotonic()
+            try:
+                async with asyncio.timeout(limit):
+                    await (await self.ping())
+                return
+            except TimeoutError:
+                if not self._paused and self._resumed_at < began:
+                    raise
 
     # ---- sending -------------------------------------------------------------------------------------------------
 
     async def _send(self, opcode: int, data: bytes) -> None:
-        if self._exception is not None:
-            raise self._exception
         if self.state is not State.OPEN:
             await self.wait_closed()
             raise self._ended()
@@ -241,17 +273,25 @@ class ClientConnection:
         self._outgoing.append(item)
         self._drain()
         self._driver.kick()
-        if not item.done.done():
-            await asyncio.shield(item.done)
-        else:
-            item.done.result()
+        try:
+            await item.done
+        except asyncio.CancelledError:
+            if item.offset < 0 and item in self._outgoing:
+                self._outgoing.remove(item)
+            raise
 
     def _drain(self) -> None:
         """Give what waits to the engine, in order, as far as there is room. A message that has begun is always
-        finished."""
+        finished, also when a close frame has come meanwhile; then nothing else is begun."""
         connection = self._connection
-        while self._outgoing and connection is not None and self.state is State.OPEN:
+        while self._outgoing and connection is not None and self.state is not State.CLOSED:
             item = self._outgoing[0]
+            if item.offset < 0 and self._rcvd is not None:
+                return
+            if item.opcode == _CLOSE:
+                connection.close(item.code, item.data.decode())
+                self._sent = Close(item.code, item.data.decode())
+                item.offset = len(item.data)
             if item.offset < 0:
                 item.offset = connection.send(item.opcode, item.data)
                 if item.offset < 0:
@@ -269,6 +309,7 @@ class ClientConnection:
     def _pause(self, paused: bool) -> None:
         if paused != self._paused and self._connection is not None and self.state is not State.CLOSED:
             self._paused = paused
+            self._resumed_at = time.monotonic()
             self._connection.pause(paused)
             self._driver.kick()
 
@@ -277,8 +318,10 @@ class ClientConnection:
             self._reader.set_result(None)
 
     def _ended(self) -> ConnectionClosed:
-        assert self._exception is not None
-        return self._exception
+        """What to raise: a new exception for each that asks."""
+        assert self._ending is not None
+        kind, then, text = self._ending
+        return kind(self._rcvd, self._sent, then, text)
 
     # ---- events of the engine (xdpws.stack.connection.Handler) -----------------------------------------------------
 
@@ -289,6 +332,8 @@ class ClientConnection:
             self._opening.set_result(None)
 
     def on_message(self, event: Any) -> None:
+        if self.state is State.CLOSING and len(self._queue) >= self._max_queue:
+            return
         stamps = stamps_of(event, time.monotonic_ns()) if self._keep_stamps else None
         self._queue.append((event.opcode, bytes(ffi.buffer(event.data, event.len)), stamps))
         if len(self._queue) >= self._max_queue and self.state is State.OPEN:
@@ -328,28 +373,30 @@ class ClientConnection:
     def on_closed(self, closed: Closed) -> None:
         opened = self.state is not State.CONNECTING
         self.state = State.CLOSED
-        began_here = self._sent is not None
-        if closed.sent and self._sent is None:
-            self._sent = Close(closed.sent)
+        if not closed.sent:
+            self._sent = None
+        elif self._sent is None or self._sent.code != closed.sent:
+            self._sent = Close(closed.sent)  # an echo, which bears no reason, or a fault found by the core
         orderly = (self._rcvd is not None and self._rcvd.code in _ORDERLY
                    and self._sent is not None and self._sent.code in _ORDERLY)
-        kind = ConnectionClosedOK if orderly else ConnectionClosedError
-        then = None if self._rcvd is None or self._sent is None else not began_here
-        self._exception = kind(self._rcvd, self._sent, then, closed.text)
+        then = None if self._rcvd is None or self._sent is None else closed.by_peer
+        self._ending = (ConnectionClosedOK if orderly else ConnectionClosedError, then, closed.text)
         if not opened and not self._opening.done():
             self._opening.set_exception(open_error(closed, self._rejected, self.uri.url))
         for waiter, _ in self._pings.values():
             if not waiter.done():
-                waiter.set_exception(self._exception)
+                waiter.set_exception(self._ended())
                 waiter.exception()  # somebody may never ask
         self._pings.clear()
         for item in self._outgoing:
             if not item.done.done():
-                item.done.set_exception(self._exception)
+                item.done.set_exception(self._ended())
                 item.done.exception()
         self._outgoing.clear()
         if self._keepalive is not None:
             self._keepalive.cancel()
+        if self._cut is not None:
+            self._cut.cancel()
         if not self._closed.done():
             self._closed.set_result(None)
         self._wake()

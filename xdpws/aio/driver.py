@@ -1,7 +1,8 @@
 """`Driver`: lets one runtime progress inside an asyncio loop, by its descriptors and its deadline.
 
 Connections of one loop that name the same interface share a driver, since an interface takes one program. The drivers
-of a loop hang from the loop's entry in `_drivers` and end with their last connection.
+of a loop hang from the loop's entry in `_drivers` and end with their last connection, or with the loop: asyncio.run
+cancels every task at its end, so a task of the driver's is told.
 """
 from __future__ import annotations
 
@@ -30,6 +31,7 @@ class Driver:
         self._scheduled = False
         self._watched = -1
         loop.add_reader(self.runtime.engine.fileno(), self._progress)
+        self._guard = loop.create_task(self._until_the_loop_ends(), name="xdpws driver")
 
     @classmethod
     def acquire(cls, xdp: XdpOptions | None) -> Driver:
@@ -42,6 +44,18 @@ class Driver:
         driver._users += 1
         return driver
 
+    async def _until_the_loop_ends(self) -> None:
+        try:
+            await self._loop.create_future()
+        except asyncio.CancelledError:
+            # Other tasks were cancelled too, and may be closing their connections in order: they need this driver.
+            while self._users and any(not task.get_name().startswith("xdpws") for task in asyncio.all_tasks()):
+                await asyncio.sleep(0.01)
+            if self._users:
+                _drivers.get(self._loop, {}).pop(self.runtime.xdp, None)
+                self._close()
+            raise
+
     def release(self) -> None:
         """One user less; the last one closes the runtime."""
         self._users -= 1
@@ -50,6 +64,9 @@ class Driver:
             self._loop.call_soon(self._close)
 
     def _close(self) -> None:
+        if self.runtime.engine.closed:
+            return
+        self._guard.cancel()
         self._loop.remove_reader(self.runtime.engine.fileno())
         if self._watched >= 0:
             self._loop.remove_reader(self._watched)

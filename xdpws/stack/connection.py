@@ -77,18 +77,19 @@ class Connection:
         return self._engine.handle
 
     def send(self, opcode: int, data: bytes | bytearray | memoryview) -> int:
-        """Send one message or control frame; returns how many bytes were taken, -1 when there was no room at all.
+        """Send one message or control frame; returns how many bytes were taken, -1 when there was no room at all
+        or the connection is ending (on_closed comes).
 
         The rest of a message that was taken in part goes by `send_more` when on_writable comes.
         """
         rc: int = lib.xw_conn_send(self._handle(), self.id, opcode, ffi.from_buffer(data), len(data),
                                    time.monotonic_ns())
-        return -1 if rc == Err.EAGAIN else check(rc, "send")
+        return -1 if rc in (Err.EAGAIN, Err.ECLOSED) else check(rc, "send")
 
     def send_more(self, data: bytes | bytearray | memoryview) -> int:
         """Continue a message that was taken in part; returns how many bytes were taken."""
         rc: int = lib.xw_conn_send_more(self._handle(), self.id, ffi.from_buffer(data), len(data), time.monotonic_ns())
-        return 0 if rc == Err.EAGAIN else check(rc, "send")
+        return 0 if rc in (Err.EAGAIN, Err.ECLOSED) else check(rc, "send")
 
     def close(self, code: int = 0, reason: str = "") -> None:
         """Begin the close handshake (WebSocket) or end both directions after what was sent (raw)."""
