@@ -366,8 +366,9 @@ void xw_bs_sock_info(const struct xw_bs *b, struct xw_conn_info *out) {
     out->in_flight = ti.tcpi_unacked * ti.tcpi_snd_mss;
     out->rcv_wnd = ti.tcpi_rcv_space;
     out->snd_wnd = ti.tcpi_snd_wnd;
-    out->bytes_in = ti.tcpi_bytes_received;
-    out->bytes_out = ti.tcpi_bytes_acked;
+    /* not tcpi_bytes_received and tcpi_bytes_acked: those count SYN and FIN too */
+    out->bytes_in = s->rcv->tail;
+    out->bytes_out = s->snd->head;
     out->segs_in = ti.tcpi_segs_in;
     out->segs_out = ti.tcpi_segs_out;
     out->retransmits = ti.tcpi_total_retrans;
