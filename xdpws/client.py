@@ -43,20 +43,35 @@ class Session:
     error: Exception | None = None
     messages: int = 0
     info: dict[str, int | str] = field(default_factory=dict)
+    _rest: memoryview = field(default=memoryview(b""), repr=False)
 
     def send(self, data: str | bytes) -> bool:
-        """Send one message, text for str; False when there is no room for it now (nothing was sent)."""
-        assert self.connection is not None
-        raw = data.encode() if isinstance(data, str) else data
-        taken = self.connection.send(1 if isinstance(data, str) else 2, raw)
+        """Send one message, text for str; False when there is no room for it now (nothing was sent).
+
+        Of a message longer than the room there is, the rest is kept and follows while `run` runs; until then there is
+        no room for another one. UsageError when the session is not open.
+        """
+        raw = data.encode() if isinstance(data, str) else bytes(data)
+        connection = self._usable()
+        if self._rest:
+            return False
+        taken = connection.send(1 if isinstance(data, str) else 2, raw)
         if 0 <= taken < len(raw):
-            raise UsageError(f"the message of {len(raw)} bytes does not fit the send buffer: raise sndbuf_len")
+            self._rest = memoryview(raw)[taken:]
         return taken >= 0
 
     def ping(self, payload: bytes = b"") -> bool:
-        """Send a ping; False when there is no room for it now."""
-        assert self.connection is not None
-        return self.connection.send(9, payload) >= 0
+        """Send a ping; False when there is no room for it now. UsageError when the session is not open."""
+        return self._usable().send(9, payload) >= 0
+
+    def _usable(self) -> Connection:
+        if self.connection is None or not self.opened or self.closed is not None:
+            raise UsageError(f"the session with {self.uri.url} is not open")
+        return self.connection
+
+    def _send_rest(self) -> None:
+        if self._rest and self.connection is not None:
+            self._rest = self._rest[self.connection.send_more(self._rest):]
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Begin the close handshake."""
@@ -107,7 +122,7 @@ class _Handler:
         """WebSocket connections have none."""
 
     def on_writable(self) -> None:
-        """Senders try again by themselves."""
+        self.session._send_rest()
 
     def on_closed(self, closed: Closed) -> None:
         session = self.session
@@ -159,6 +174,7 @@ class Client:
         self._config = config or EngineConfig(max_conns=max(16, len(urls)))
         self._runtime: Runtime | None = None
         self._stop = False
+        self._running = False
 
     @property
     def runtime(self) -> Runtime:
@@ -186,9 +202,22 @@ class Client:
 
     def run(self, seconds: float | None = None) -> None:
         """Open, and serve until every connection has ended, `stop` was called, or `seconds` have passed."""
+        self._not_in_a_callback("run")
         self._stop = False
         self.open()
+        self._running = True
+        try:
+            self._serve(seconds)
+        finally:
+            self._running = False
+
+    def _not_in_a_callback(self, name: str) -> None:
+        if self._running:
+            raise UsageError(f"{name}() was called from a callback; call stop() there, and {name}() when run() is over")
+
+    def _serve(self, seconds: float | None) -> None:
         runtime = self.runtime
+        runtime.engine.check_thread()
         deadline = None if seconds is None else time.monotonic_ns() + int(seconds * 1e9)
         step, wait, busy = runtime.step, runtime.wait, self.busy_poll
         while not self._stop and any(s.closed is None for s in self.sessions):
@@ -204,7 +233,8 @@ class Client:
 
     def close(self, code: int = 1000, timeout: float = 5.0) -> None:
         """Close every connection in order, waiting at most `timeout` seconds, then free everything."""
-        if self._runtime is None:
+        self._not_in_a_callback("close")
+        if self._runtime is None or self._runtime.engine.closed:
             return
         try:
             for session in self.sessions:

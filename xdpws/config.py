@@ -101,7 +101,7 @@ class TlsOptions:
     ca_file, ca_dir: PEM bundle or hashed directory instead of the system's store. minimum, maximum: protocol versions.
     ciphers: OpenSSL list for TLS 1.2; ciphersuites: for TLS 1.3; groups: key exchange groups. cert_file, key_file:
     client certificate. keylog_file: NSS key log to append to. pins: SHA-256 of accepted SubjectPublicKeyInfo, as 32
-    bytes, hex, base64 or "sha256/base64".
+    bytes, hex, base64, "sha256/base64" or "sha256//base64".
     """
 
     verify: bool = True
@@ -132,7 +132,8 @@ def pin_bytes(pin: str | bytes) -> bytes:
     """The 32 bytes of an SPKI pin in any form that TlsOptions takes; UsageError if it is none."""
     raw = pin
     if isinstance(raw, str):
-        text = raw.removeprefix("sha256/").removeprefix("sha256//")
+        # curl writes sha256//; base64 may itself begin with a slash, so its length decides
+        text = raw.removeprefix("sha256//" if len(raw) == len("sha256//") + 44 else "sha256/")
         try:
             raw = bytes.fromhex(text) if len(text) == 64 else base64.b64decode(text, validate=True)
         except (ValueError, binascii.Error):

@@ -38,7 +38,7 @@ class Message:
     @property
     def text(self) -> str:
         """The payload decoded as UTF-8 (a copy)."""
-        return str(self.data, "utf-8")
+        return bytes(self.data).decode()
 
     def __bytes__(self) -> bytes:
         return bytes(self.data)
@@ -47,4 +47,6 @@ class Message:
         return len(self.data)
 
     def __repr__(self) -> str:
-        return f"<Message {'binary' if self.binary else 'text'}, {len(self.data)} bytes>"
+        kind = "binary" if self.binary else "text"
+        return f"<Message {kind}, its callback is over>" if self._read_stamps is None else (
+            f"<Message {kind}, {len(self.data)} bytes>")

@@ -1,18 +1,20 @@
 """`Engine`: the typed face of `struct xw_engine` (csrc/xw_api.h). It knows handles, not callbacks.
 
-An engine belongs to the thread that makes it; every call from another one raises UsageError. Times are ns of
-CLOCK_MONOTONIC (`time.monotonic_ns()`).
+An engine belongs to the thread that makes it. `check_thread` tells others so; what begins something calls it, what is
+hot does not (a core with assertions checks every call). Times are ns of CLOCK_MONOTONIC (`time.monotonic_ns()`).
 """
 from __future__ import annotations
 
 import ipaddress
 import os
 import select
+import threading
 from dataclasses import dataclass
 from typing import Any
 
 from xdpws._ffi import check, ffi, lib, text
 from xdpws.config import EngineConfig
+from xdpws.errors import UsageError
 from xdpws.timestamps import Stamps
 
 NEVER = 0xFFFFFFFFFFFFFFFF
@@ -59,6 +61,7 @@ class Engine:
         out = ffi.new("struct xw_engine **")
         check(lib.xw_engine_new(cfg, out), "create the engine", "choose smaller buffers or fewer connections")
         self.handle = out[0]
+        self._thread = threading.get_ident()
         self.batch = self.config.batch
         self.events = ffi.new("struct xw_event[]", self.batch)
 
@@ -66,6 +69,11 @@ class Engine:
     def closed(self) -> bool:
         """True after close()."""
         return bool(self.handle == ffi.NULL)
+
+    def check_thread(self) -> None:
+        """Raise UsageError when this is not the engine's thread."""
+        if threading.get_ident() != self._thread:
+            raise UsageError("an engine and all that hangs from it belong to the thread that made it; this is another")
 
     def close(self) -> None:
         """Abort every connection, close the device, free the memory. May be called again."""

@@ -67,6 +67,7 @@ class Runtime:
     def open(self, target: Target, handler: Handler, transport: TransportName = "auto") -> Connection:
         """Start connecting; `handler` is told how it goes. Raises SetupError when the transport asked for cannot be
         had."""
+        self.engine.check_thread()
         path, reason = self._choose(target, transport)
         user = self.loop.reserve()
         keep: list[Any] = []

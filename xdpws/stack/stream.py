@@ -127,6 +127,7 @@ class Stream:
         self.close()
 
     def _until(self, done: Callable[[], bool], timeout: float | None) -> None:
+        self._runtime.engine.check_thread()
         deadline = None if timeout is None else time.monotonic() + timeout
         while not done():
             if self._runtime.step() == 0 and not done():
