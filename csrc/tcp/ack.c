@@ -106,7 +106,7 @@ enum xw_drop xw_tcp_ack_in(struct xw_tcp *c, const struct xw_tcp_rx *rx) {
     }
     if (!c->snd_wnd)
         c->retries = 0; /* a probe was answered */
-    uint32_t sacked = xw_tcp_sack_in(c, rx), acked = 0;
+    uint32_t acked = 0;
     /* RFC 5681 2: a duplicate ACK */
     bool dup = xw_seq_eq(h->ack, c->snd_una) && c->rec_cnt && !rx->data.len && !(h->flags & XW_TCP_FIN) &&
                (uint32_t)h->window << c->snd_wscale == c->snd_wnd && c->snd_wnd;
@@ -115,6 +115,7 @@ enum xw_drop xw_tcp_ack_in(struct xw_tcp *c, const struct xw_tcp_rx *rx) {
         acked = xw_seq_dist(h->ack, c->snd_una);
         new_data_acked(c, rx);
     }
+    uint32_t sacked = xw_tcp_sack_in(c, rx); /* after: one ACK says nothing about order in itself */
     if (xw_seq_ge(h->ack, c->snd_una))
         update_window(c, h);
     xw_tcp_recovery_on_ack(c, acked, sacked, dup, rx->now);

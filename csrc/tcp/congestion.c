@@ -1,4 +1,5 @@
-/* tcp/congestion.c: the congestion window. NewReno (RFC 5681, 3465 with L = 2, 6928); others go behind the same table. */
+/* tcp/congestion.c: the congestion window. NewReno (RFC 5681, 3465 with L = 2, 6928); others go behind the same
+ * table. */
 #include "tcp/tcp_priv.h"
 
 static uint32_t add(uint32_t a, uint32_t b) { return a > (1u << 30) - b ? 1u << 30 : a + b; }

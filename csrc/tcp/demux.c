@@ -1,5 +1,5 @@
-/* tcp/demux.c: 4-tuple → connection: a chained hash table of twice as many buckets as connections, keyed with SipHash so
- * that nobody can choose ports that collide. Listeners are few and walked. */
+/* tcp/demux.c: 4-tuple → connection: a chained hash table of twice as many buckets as connections, keyed with SipHash
+ * so that nobody can choose ports that collide. Listeners are few and walked. */
 #include "tcp/tcp_priv.h"
 
 static uint32_t bucket_of(const struct xw_tcp_stack *s, const struct xw_tcp_tuple *t) {

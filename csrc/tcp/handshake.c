@@ -94,8 +94,8 @@ bool xw_tcp_listen_pending(const struct xw_tcp_listener *l, struct xw_tcp_tuple 
 
 /* ---- what a SYN says --------------------------------------------------------------------------------------------- */
 
-/* An option counts only if both sides send it; the peer's answer to ours, or ours to the peer's. The smallest segment of
- * 48 octets keeps a hostile MSS from costing a packet an octet. */
+/* An option counts only if both sides send it; the peer's answer to ours, or ours to the peer's. The smallest segment
+ * of 48 octets keeps a hostile MSS from costing a packet an octet. */
 static void take_syn(struct xw_tcp *c, const struct xw_tcp_hdr *h, uint64_t now) {
     c->irs = h->seq;
     c->rcv_nxt = c->last_ack_sent = xw_seq_add(h->seq, 1);
@@ -199,8 +199,8 @@ enum xw_drop xw_tcp_in_syn_sent(struct xw_tcp *c, const struct xw_tcp_rx *rx) {
 
 /* ---- TIME-WAIT --------------------------------------------------------------------------------------------------- */
 
-/* Resets are ignored (RFC 1337); a FIN again is acknowledged again and the time begins anew; a SYN that cannot be of the old
- * connection opens a new one where somebody listens (RFC 9293 MAY-2, RFC 6191). */
+/* Resets are ignored (RFC 1337); a FIN again is acknowledged again and the time begins anew; a SYN that cannot be of
+ * the old connection opens a new one where somebody listens (RFC 9293 MAY-2, RFC 6191). */
 enum xw_drop xw_tcp_in_time_wait(struct xw_tcp *c, const struct xw_tcp_rx *rx) {
     const struct xw_tcp_hdr *h = &rx->h;
     struct xw_tcp_stack *s = c->stk;

@@ -1,5 +1,6 @@
-/* tcp/icmp.c: what ICMP errors do. Anybody can forge one: it counts only if it quotes a sequence number in flight (RFC 5927
- * 4.1), and once the connection is established it is no more than a hint (5.2); the path MTU alone acts at once. */
+/* tcp/icmp.c: what ICMP errors do. Anybody can forge one: it counts only if it quotes a sequence number in flight
+ * (RFC 5927 4.1), and once the connection is established it is no more than a hint (5.2); the path MTU alone acts at
+ * once. */
 #include "tcp/tcp_priv.h"
 
 /* RFC 1191 7.1, for routers that do not say their MTU. */
@@ -11,8 +12,8 @@ static uint32_t plateau_below(uint32_t mtu) {
     return XW_MTU_MIN;
 }
 
-/* Below this the packets go out with fragmentation allowed instead: nobody can make us send crumbs (as RFC 5927 7.2 asks
- * for some floor); 552 is what Linux keeps to, links with less have all but died out. */
+/* Below this the packets go out with fragmentation allowed instead: nobody can make us send crumbs (as RFC 5927 7.2
+ * asks for some floor); 552 is what Linux keeps to, links with less have all but died out. */
 #define PATH_MTU_FLOOR 552u
 
 static void frag_needed(struct xw_tcp *c, uint32_t mtu, uint64_t now) {

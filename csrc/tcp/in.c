@@ -17,9 +17,9 @@ void xw_tcp_answer(struct xw_tcp *c, uint64_t now) {
 
 /* ---- fast path --------------------------------------------------------------------------------------------------- */
 
-/* The next data of an established stream and nothing else. Conditions: ESTABLISHED and the owner reads; ACK, maybe PSH, no
- * other flag; exactly the timestamp option if negotiated, none if not, and not older than the last; begins at rcv_nxt, no
- * holes, no FIN known, fits the ring; acknowledges nothing new and leaves the (open) window as it is. */
+/* The next data of an established stream and nothing else. Conditions: ESTABLISHED and the owner reads; ACK, maybe
+ * PSH, no other flag; exactly the timestamp option if negotiated, none if not, and not older than the last; begins at
+ * rcv_nxt, no holes, no FIN known, fits the ring; acknowledges nothing new and leaves the (open) window as it is. */
 static bool fast_path(struct xw_tcp *c, const struct xw_tcp_rx *rx) {
     const struct xw_tcp_hdr *h = &rx->h;
     if (c->state != XW_TCP_ESTABLISHED || !c->stk->cfg.fast_path ||
@@ -65,9 +65,9 @@ static enum xw_drop check_ts(struct xw_tcp *c, const struct xw_tcp_rx *rx) {
     return XW_DROP_TCP_PAWS;
 }
 
-/* RFC 9293 3.10.7.4, first: does the segment touch the window? An empty one may also stand at its right edge: a peer that
- * filled the window acknowledges from there, also while we wait for a retransmission. With a closed window the segment at
- * the left edge passes: its data is cut off, its ACK counts. */
+/* RFC 9293 3.10.7.4, first: does the segment touch the window? An empty one may also stand at its right edge: a peer
+ * that filled the window acknowledges from there, also while we wait for a retransmission. With a closed window the
+ * segment at the left edge passes: its data is cut off, its ACK counts. */
 static bool acceptable(const struct xw_tcp *c, const struct xw_tcp_rx *rx) {
     uint32_t wnd = xw_tcp_rcv_room(c);
     uint32_t len = (uint32_t)rx->data.len + !!(rx->h.flags & XW_TCP_FIN) + !!(rx->h.flags & XW_TCP_SYN);
@@ -213,7 +213,8 @@ enum xw_drop xw_tcp_input(struct xw_tcp_stack *s, uint32_t src_ip, uint32_t dst_
     return xw_tcp_drop(s, dispatch(c, &rx)); /* c may be gone */
 }
 
-/* The room that the owner made is told when it is worth a segment: half the buffer or two segments, whichever is less. */
+/* The room that the owner made is told when it is worth a segment: half the buffer or two segments, whichever is
+ * less. */
 void xw_tcp_consumed(struct xw_tcp *c, uint64_t now_ns) {
     (void)now_ns;
     if (!xw_tcp_can_receive(c->state) || c->fin_rcvd)

@@ -1,6 +1,6 @@
-/* tcp/out.c: what a connection sends next. Called when the caller has room for one segment; the order is SYN, what is lost,
- * a window probe, new data and FIN, a bare ACK, a keepalive. Every segment carries the newest ACK and window, so whatever
- * it is, it settles what is owed to the peer. */
+/* tcp/out.c: what a connection sends next. Called when the caller has room for one segment; the order is SYN, what is
+ * lost, a window probe, new data and FIN, a bare ACK, a keepalive. Every segment carries the newest ACK and window,
+ * so whatever it is, it settles what is owed to the peer. */
 #include "tcp/tcp_priv.h"
 #include <string.h>
 
@@ -37,7 +37,8 @@ bool xw_tcp_unsent(const struct xw_tcp *c) { return (c->fin_queued && !c->fin_se
 
 /* ---- header ------------------------------------------------------------------------------------------------------ */
 
-/* The window to offer: the right edge never moves back, and moves on only by what is worth a segment (RFC 9293 3.8.6.2.2). */
+/* The window to offer: the right edge never moves back, and moves on only by what is worth a segment (RFC 9293
+ * 3.8.6.2.2). */
 static uint16_t window(struct xw_tcp *c, bool syn) {
     uint32_t room = xw_tcp_rcv_room(c);
     int32_t ahead = xw_seq_diff(c->rcv_adv, c->rcv_nxt);
@@ -217,6 +218,8 @@ static int out_new(struct xw_tcp *c, uint64_t now, struct xw_tcp_seg *g) {
     bool fin = c->fin_queued && !c->fin_sent, forced = c->probe_due;
     uint32_t avail = unsent_len(c);
     c->probe_due = false;
+    if (c->lost_bytes) /* they come first, and wait for cwnd or the window */
+        return 0;
     if (!avail && !fin) {
         c->cwnd_limited = false;
         return 0;

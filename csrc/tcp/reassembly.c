@@ -1,9 +1,9 @@
-/* tcp/reassembly.c: received data goes straight to its place in the receive ring; what lies behind a hole is remembered as
- * a sorted list of ranges of stream offsets.
+/* tcp/reassembly.c: received data goes straight to its place in the receive ring; what lies behind a hole is
+ * remembered as a sorted list of ranges of stream offsets.
  *
  * Policy: the first copy of an octet is kept. A segment that would need one range more than there are is dropped; data
- * that begins at the left edge never needs one, so the stream always moves on. What does not fit the ring is cut off; the
- * ring is the window, so only a peer that ignores the window sees that. A FIN is remembered by its position. */
+ * that begins at the left edge never needs one, so the stream always moves on. What does not fit the ring is cut off;
+ * the ring is the window, so only a peer that ignores the window sees that. A FIN is remembered by its position. */
 #include "tcp/tcp_priv.h"
 #include <string.h>
 

@@ -2,9 +2,10 @@
  *
  * With SACK a segment is lost when three later ones arrived (RFC 6675, as long as the path was not seen to reorder), or
  * when one sent a reordering window later did (RACK, RFC 8985 6.2), which also finds lost retransmissions. Without SACK
- * the third duplicate ACK and each partial ACK name the first one (RFC 6582). A timeout takes all for lost. Lost segments
- * leave the pipe; out.c sends them again, then new data, while the pipe is below cwnd: that is limited transmit
- * (RFC 3042), fast recovery and go-back-N in one. Not here: undo of spurious episodes, tail loss probes, PRR. */
+ * the third duplicate ACK and each partial ACK name the first one (RFC 6582). A timeout takes all for lost. Lost
+ * segments leave the pipe; out.c sends them again, then new data, while the pipe is below cwnd: that is limited
+ * transmit (RFC 3042), fast recovery and go-back-N in one. Not here: undo of spurious episodes, tail loss probes,
+ * PRR. */
 #include "tcp/tcp_priv.h"
 
 struct xw_tcp_rec *xw_tcp_rec_at(const struct xw_tcp *c, uint32_t i) {
@@ -115,7 +116,8 @@ void xw_tcp_recovery_detect(struct xw_tcp *c, uint64_t now) {
         enter_recovery(c, now);
 }
 
-/* RFC 6582 3.2 in terms of the pipe: a duplicate ACK takes one segment out of it, a partial ACK names the next lost one. */
+/* RFC 6582 3.2 in terms of the pipe: a duplicate ACK takes one segment out of it, a partial ACK names the next lost
+ * one. */
 static void reno_on_ack(struct xw_tcp *c, uint32_t acked, bool dup, uint64_t now) {
     if (dup && ++c->dup_acks == 3 && c->ca == XW_TCP_CA_OPEN && xw_seq_gt(c->snd_una, c->recover)) {
         xw_tcp_rec_mark_lost(c, xw_tcp_rec_at(c, 0));

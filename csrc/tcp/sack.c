@@ -1,5 +1,5 @@
-/* tcp/sack.c: selective acknowledgment, both ways: which blocks we report (RFC 2018 4, RFC 2883), and which of our segments
- * the peer reports (the scoreboard is the flags of the records). */
+/* tcp/sack.c: selective acknowledgment, both ways: which blocks we report (RFC 2018 4, RFC 2883), and which of our
+ * segments the peer reports (the scoreboard is the flags of the records). */
 #include "tcp/tcp_priv.h"
 
 /* First the duplicate, if there was one; then the ranges, the most recently touched first. */
@@ -61,11 +61,10 @@ uint32_t xw_tcp_sack_in(struct xw_tcp *c, const struct xw_tcp_rx *rx) {
     struct xw_seq high = c->high_sacked;
     if (!c->sack_on || !(rx->h.opts & XW_TCP_OPT_SACK))
         return 0;
-    struct xw_seq una = xw_seq_max(c->snd_una, rx->h.ack);
     for (unsigned i = 0; i < rx->h.sack_cnt; i++) {
         struct xw_seq lo = rx->h.sack[i].lo, hi = rx->h.sack[i].hi;
         /* below una: a duplicate (RFC 2883); beyond snd_nxt or empty: not ours */
-        if (!xw_seq_lt(lo, hi) || xw_seq_lt(lo, una) || xw_seq_gt(hi, c->snd_nxt))
+        if (!xw_seq_lt(lo, hi) || xw_seq_lt(lo, c->snd_una) || xw_seq_gt(hi, c->snd_nxt))
             continue;
         fresh += mark_block(c, lo, hi, rx->now);
         high = xw_seq_max(high, hi);

@@ -288,7 +288,8 @@ void xw_tcp_enter_time_wait(struct xw_tcp *c, uint64_t now) {
     xw_tcp_timer_set(c, XW_TCP_T_WAIT, now + c->opts.time_wait_ns);
 }
 
-/* The sequence number is the next one we would send, so that the peer finds it exactly at its left edge (RFC 5961 3.2). */
+/* The sequence number is the next one we would send, so that the peer finds it exactly at its left edge (RFC 5961
+ * 3.2). */
 void xw_tcp_send_rst(struct xw_tcp *c) {
     xw_tcp_reply_push(c->stk, &c->tuple, c->snd_nxt, c->rcv_nxt, XW_TCP_RST | XW_TCP_ACK);
 }
@@ -325,7 +326,8 @@ void xw_tcp_shutdown_rd(struct xw_tcp *c, uint64_t now_ns) {
 void xw_tcp_abort(struct xw_tcp *c, uint64_t now_ns) {
     (void)now_ns;
     switch (c->state) {
-    case XW_TCP_SYN_RCVD: case XW_TCP_ESTABLISHED: case XW_TCP_FIN_WAIT_1: case XW_TCP_FIN_WAIT_2: case XW_TCP_CLOSE_WAIT:
+    case XW_TCP_SYN_RCVD: case XW_TCP_ESTABLISHED: case XW_TCP_FIN_WAIT_1: case XW_TCP_FIN_WAIT_2:
+    case XW_TCP_CLOSE_WAIT:
         xw_tcp_send_rst(c);
         break;
     case XW_TCP_SYN_SENT: case XW_TCP_CLOSING: case XW_TCP_LAST_ACK: case XW_TCP_TIME_WAIT: case XW_TCP_CLOSED:

@@ -1,7 +1,7 @@
-/* tcp/stamps.c: which packet brought which octet. A sorted ring of marks {end, stamp}: a mark covers what lies between the
- * end of the mark before it and its own. Data that arrives out of order puts its mark behind, and what fills the hole
- * later slips in before it, so both keep the stamp of their own packet. When the ring is full the oldest mark goes, and
- * the octets it covered answer "not known": never another packet's time. */
+/* tcp/stamps.c: which packet brought which octet. A sorted ring of marks {end, stamp}: a mark covers what lies
+ * between the end of the mark before it and its own. Data that arrives out of order puts its mark behind, and what
+ * fills the hole later slips in before it, so both keep the stamp of their own packet. When the ring is full the
+ * oldest mark goes, and the octets it covered answer "not known": never another packet's time. */
 #include "tcp/tcp_priv.h"
 
 static struct xw_tcp_mark *at(const struct xw_tcp *c, uint32_t i) {

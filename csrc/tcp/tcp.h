@@ -103,7 +103,8 @@ int xw_tcp_stack_init(void *mem, size_t len, const struct xw_tcp_cfg *cfg, struc
 /* ---- opening ---------------------------------------------------------------------------------------------------- */
 /* xw_tcp_connect: active open; the SYN is the next thing that output gives. path_mtu: IP packet size of the route,
  * bounds our MSS and the one we announce. opts NULL: those of the stack. XW_EINVAL, XW_EADDRINUSE, XW_ENOSPC. */
-int xw_tcp_connect(struct xw_tcp_stack *s, const struct xw_tcp_tuple *t, struct xw_bytering *rcv, struct xw_bytering *snd,
+int xw_tcp_connect(struct xw_tcp_stack *s, const struct xw_tcp_tuple *t, struct xw_bytering *rcv,
+                   struct xw_bytering *snd,
                    uint32_t path_mtu, const struct xw_tcp_opts *opts, uint64_t now_ns, struct xw_tcp **out);
 /* xw_tcp_listen: SYNs for local_ip (0: any) and port are kept, backlog of them, until accepted. XW_EADDRINUSE,
  * XW_ENOSPC. */
@@ -121,7 +122,8 @@ void xw_tcp_unlisten(struct xw_tcp_listener *l);
 /* xw_tcp_input: one received segment, TCP header first, payload last. The caller has checked that dst_ip is ours and
  * src_ip a unicast address. stamp may be NULL. Returns why the segment (or part of it) was not used, XW_DROP_NONE if
  * it was; already counted in drops. */
-enum xw_drop xw_tcp_input(struct xw_tcp_stack *s, uint32_t src_ip, uint32_t dst_ip, struct xw_span segment, bool verify_csum,
+enum xw_drop xw_tcp_input(struct xw_tcp_stack *s, uint32_t src_ip, uint32_t dst_ip, struct xw_span segment,
+                          bool verify_csum,
                           const struct xw_rxstamp *stamp, uint64_t now_ns);
 
 struct xw_tcp_seg {
@@ -155,7 +157,8 @@ enum xw_tcp_icmp {
 };
 /* xw_tcp_icmp_error: an ICMP error that quotes a segment of ours with this 4-tuple and sequence number. Ignored, and
  * counted as ICMP_QUOTE, unless the sequence number is in flight (RFC 5927 4). */
-enum xw_drop xw_tcp_icmp_error(struct xw_tcp_stack *s, const struct xw_tcp_tuple *t, struct xw_seq seq, enum xw_tcp_icmp kind,
+enum xw_drop xw_tcp_icmp_error(struct xw_tcp_stack *s, const struct xw_tcp_tuple *t, struct xw_seq seq,
+                               enum xw_tcp_icmp kind,
                                uint32_t mtu, uint64_t now_ns);
 
 /* ---- connections --------------------------------------------------------------------------------------------------

@@ -1,10 +1,10 @@
 /* tcp/tcp_priv.h: what the files of tcp/ share: the connection, the stack, and who calls whom.
  *
  *   in.c      segments of synchronized connections, fast path        out.c      cutting segments, windows, Nagle
- *   handshake.c  LISTEN, SYN-SENT, SYN-RECEIVED, unknown             timers.c   heap, RTO, persist, keepalive, TIME-WAIT
- *   ack.c     acknowledgments: una, window, duplicate ACKs           reassembly.c  data into the ring, holes, FIN
- *   sack.c    SACK blocks out (receiver) and in (scoreboard)         recovery.c  which segments are lost, pipe, episodes
- *   congestion.c  windows behind an ops table                        rtt.c      RFC 6298
+ *   handshake.c  LISTEN, SYN-SENT, SYN-RECEIVED, unknown             timers.c   heap, RTO, persist, keepalive,
+ * TIME-WAIT   ack.c     acknowledgments: una, window, duplicate ACKs           reassembly.c  data into the ring,
+ * holes, FIN   sack.c    SACK blocks out (receiver) and in (scoreboard)         recovery.c  which segments are lost,
+ * pipe, episodes   congestion.c  windows behind an ops table                        rtt.c      RFC 6298
  *   stamps.c  receive stamps by stream offset                        icmp.c     ICMP errors, path MTU
  *   demux.c   4-tuple → connection                                   stack.c    memory, open, close, lists, info
  */
@@ -28,7 +28,8 @@ struct xw_tcp_rec {
     uint32_t flags;
 };
 
-/* Received data behind a hole, stream offsets [lo, hi). serial: the higher, the later touched (order of SACK blocks). */
+/* Received data behind a hole, stream offsets [lo, hi). serial: the higher, the later touched (order of SACK blocks).
+ * */
 struct xw_tcp_range { uint64_t lo, hi; uint32_t serial; };
 /* Stamp of the packet that brought the octets before end, down to the end of the mark before. */
 struct xw_tcp_mark { uint64_t end; struct xw_rxstamp stamp; };
@@ -55,7 +56,8 @@ struct xw_tcp_cc_state {
 };
 
 struct xw_tcp_stats {
-    uint64_t bytes_in, bytes_out, segs_in, segs_out, retransmits, fast_retransmits, timeouts, dup_acks, ooo_segs, dup_segs;
+    uint64_t bytes_in, bytes_out, segs_in, segs_out, retransmits, fast_retransmits, timeouts, dup_acks, ooo_segs,
+        dup_segs;
     uint64_t zero_windows, probes, fast_hits;
 };
 
@@ -87,7 +89,8 @@ struct xw_tcp {
     /* recovery */
     enum xw_tcp_ca ca;
     struct xw_seq recover;                 /* episode ends when this is acknowledged */
-    uint32_t dup_acks;                     /* in a row; without SACK each stands for one segment that left the network */
+    /* in a row; without SACK each stands for one segment that left the network */
+    uint32_t dup_acks;
     struct xw_seq high_sacked;             /* highest sequence number reported or acknowledged */
     uint64_t rack_ns;                      /* transmission time of the latest-sent segment known to be delivered */
     struct xw_seq rack_end;                /* and its end */
@@ -182,7 +185,8 @@ struct xw_tcp_rx {
 
 /* ---- stack.c ---- */
 struct xw_tcp *xw_tcp_conn_alloc(struct xw_tcp_stack *s, const struct xw_tcp_tuple *t, struct xw_bytering *rcv,
-                                 struct xw_bytering *snd, uint32_t path_mtu, const struct xw_tcp_opts *opts, uint64_t now);
+                                 struct xw_bytering *snd, uint32_t path_mtu, const struct xw_tcp_opts *opts,
+                                 uint64_t now);
 bool xw_tcp_open_valid(const struct xw_bytering *rcv, const struct xw_bytering *snd, uint32_t path_mtu,
                        const struct xw_tcp_opts *opts);
 void xw_tcp_conn_free(struct xw_tcp *c);
@@ -192,7 +196,8 @@ void xw_tcp_set_state(struct xw_tcp *c, enum xw_tcp_state st);
 void xw_tcp_close_now(struct xw_tcp *c, int error); /* CLOSED: timers off, out of the hash */
 void xw_tcp_enter_time_wait(struct xw_tcp *c, uint64_t now);
 enum xw_drop xw_tcp_drop(struct xw_tcp_stack *s, enum xw_drop d);
-void xw_tcp_reply_push(struct xw_tcp_stack *s, const struct xw_tcp_tuple *t, struct xw_seq seq, struct xw_seq ack, uint8_t flags);
+void xw_tcp_reply_push(struct xw_tcp_stack *s, const struct xw_tcp_tuple *t, struct xw_seq seq, struct xw_seq ack,
+                       uint8_t flags);
 void xw_tcp_send_rst(struct xw_tcp *c);
 struct xw_seq xw_tcp_isn(const struct xw_tcp_stack *s, const struct xw_tcp_tuple *t, uint64_t now);
 void xw_tcp_link_remove(struct xw_tcp_link *l);
@@ -219,7 +224,8 @@ void xw_tcp_answer(struct xw_tcp *c, uint64_t now);
 enum xw_drop xw_tcp_ack_in(struct xw_tcp *c, const struct xw_tcp_rx *rx);
 
 /* ---- reassembly.c ---- */
-enum xw_drop xw_tcp_data_in(struct xw_tcp *c, struct xw_seq seq, struct xw_span data, bool fin, const struct xw_rxstamp *stamp,
+enum xw_drop xw_tcp_data_in(struct xw_tcp *c, struct xw_seq seq, struct xw_span data, bool fin,
+                            const struct xw_rxstamp *stamp,
                             uint64_t now);
 /* xw_tcp_rcv_room: free octets behind rcv_nxt, holes included. */
 uint32_t xw_tcp_rcv_room(const struct xw_tcp *c);

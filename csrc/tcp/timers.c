@@ -1,9 +1,9 @@
 /* tcp/timers.c: when something must happen by itself.
  *
- * A connection's deadline is the least of its seven timers. A binary heap orders connections by a key that is never later
- * than the deadline: moving a timer to a later time (what every ACK does) touches nothing, and the key is corrected only
- * when it comes to the top. So an idle connection costs nothing, a busy one a comparison a segment and at most 12 steps
- * (4,096 connections) a round-trip time. A wheel would save those and round every deadline. */
+ * A connection's deadline is the least of its seven timers. A binary heap orders connections by a key that is never
+ * later than the deadline: moving a timer to a later time (what every ACK does) touches nothing, and the key is
+ * corrected only when it comes to the top. So an idle connection costs nothing, a busy one a comparison a segment and
+ * at most 12 steps (4,096 connections) a round-trip time. A wheel would save those and round every deadline. */
 #include "tcp/tcp_priv.h"
 
 /* ---- heap -------------------------------------------------------------------------------------------------------- */

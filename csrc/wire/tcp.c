@@ -19,7 +19,8 @@ static void parse_sack(const uint8_t *p, uint8_t len, struct xw_tcp_hdr *h) {
     h->opts |= XW_TCP_OPT_SACK;
 }
 
-/* One option whose length len was checked; an own length other than the RFC's makes it unknown. The first of a kind counts. */
+/* One option whose length len was checked; an own length other than the RFC's makes it unknown. The first of a kind
+ * counts. */
 static void parse_option(const uint8_t *p, uint8_t len, struct xw_tcp_hdr *h) {
     switch (p[0]) {
     case KIND_MSS:
@@ -69,7 +70,8 @@ static enum xw_drop parse_options(const uint8_t *p, const uint8_t *end, struct x
     return XW_DROP_NONE;
 }
 
-enum xw_drop xw_tcp_parse(struct xw_span seg, uint32_t src_ip, uint32_t dst_ip, bool verify_csum, struct xw_tcp_hdr *out) {
+enum xw_drop xw_tcp_parse(struct xw_span seg, uint32_t src_ip, uint32_t dst_ip, bool verify_csum,
+                          struct xw_tcp_hdr *out) {
     if (seg.len < XW_TCP_HDR_MIN || seg.len > UINT16_MAX)
         return XW_DROP_TCP_SHORT;
     const uint8_t *p = seg.p;

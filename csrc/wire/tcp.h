@@ -47,7 +47,8 @@ struct xw_tcp_hdr {
 /* xw_tcp_parse: seg begins with the TCP header and ends with its payload (from hdr_len on). Addresses in host order;
  * the checksum is verified if verify_csum. XW_DROP_NONE, or TCP_SHORT, TCP_OFFSET, TCP_CHECKSUM, TCP_PORT,
  * TCP_OPTION. */
-enum xw_drop xw_tcp_parse(struct xw_span seg, uint32_t src_ip, uint32_t dst_ip, bool verify_csum, struct xw_tcp_hdr *out);
+enum xw_drop xw_tcp_parse(struct xw_span seg, uint32_t src_ip, uint32_t dst_ip, bool verify_csum,
+                          struct xw_tcp_hdr *out);
 /* xw_tcp_hdr_len: octets that emit writes for this header, options and padding included (20 … 60). */
 uint32_t xw_tcp_hdr_len(const struct xw_tcp_hdr *h);
 /* xw_tcp_opts_len: octets of the options that these bits of opts ask for, padding included. */

@@ -1,7 +1,8 @@
-/* Deterministic simulation of two stacks over a bad link. One seed is one run: it chooses the link (delay, jitter, rate,
- * loss, duplication, reordering, corruption), the options of both ends, ring sizes, how much each side sends, how it reads
- * and writes, and who opens. Checked at every step: bytes in order, the books of the scoreboard and of the ranges, no
- * deadline in the past, windows never beyond the ring; at the end: everything arrived, both sides closed in order.
+/* Deterministic simulation of two stacks over a bad link. One seed is one run: it chooses the link (delay, jitter,
+ * rate, loss, duplication, reordering, corruption), the options of both ends, ring sizes, how much each side sends,
+ * how it reads and writes, and who opens. Checked at every step: bytes in order, the books of the scoreboard and of
+ * the ranges, no deadline in the past, windows never beyond the ring; at the end: everything arrived, both sides
+ * closed in order.
  *
  *   test_tcp_sim            500 seeds from 1
  *   test_tcp_sim N          seed N alone, with its story        (or XT_SEED=N)
@@ -105,7 +106,8 @@ static void transmit(struct sim *m, unsigned from, const struct xw_tcp_seg *g) {
 static uint32_t next_pkt(const struct sim *m) {
     uint32_t best = 0;
     for (uint32_t i = 1; i < m->pkt_cnt; i++)
-        if (m->pkt[i].at < m->pkt[best].at || (m->pkt[i].at == m->pkt[best].at && m->pkt[i].serial < m->pkt[best].serial))
+        if (m->pkt[i].at < m->pkt[best].at || (m->pkt[i].at == m->pkt[best].at &&
+                                               m->pkt[i].serial < m->pkt[best].serial))
             best = i;
     return best;
 }
