@@ -32,6 +32,13 @@ static int fail_queue_file(const char *what, const char *path) {
     return fail_queue(step);
 }
 
+/* value: what the user has set, so that it need not be guessed which of several is meant */
+static int fail_queue_value(const char *step, const char *value) {
+    char text[200];
+    snprintf(text, sizeof text, "%s to %s", step, value);
+    return fail_queue(text);
+}
+
 static int version_of(uint8_t version, int if_zero) {
     return version == 0 ? if_zero : version == 12 ? TLS1_2_VERSION : version == 13 ? TLS1_3_VERSION : -1;
 }
@@ -47,12 +54,13 @@ static int set_versions(SSL_CTX *ssl, const struct xw_tls_cfg *cfg) {
 }
 
 static int set_algorithms(SSL_CTX *ssl, const struct xw_tls_cfg *cfg) {
-    if (!SSL_CTX_set_cipher_list(ssl, cfg->ciphers12 ? cfg->ciphers12 : CIPHERS12_DEFAULT))
-        return fail_queue("set the TLS 1.2 ciphers");
+    const char *ciphers12 = cfg->ciphers12 ? cfg->ciphers12 : CIPHERS12_DEFAULT;
+    if (!SSL_CTX_set_cipher_list(ssl, ciphers12))
+        return fail_queue_value("set the TLS 1.2 ciphers", ciphers12);
     if (cfg->ciphers13 && !SSL_CTX_set_ciphersuites(ssl, cfg->ciphers13))
-        return fail_queue("set the TLS 1.3 cipher suites");
+        return fail_queue_value("set the TLS 1.3 cipher suites", cfg->ciphers13);
     if (cfg->groups && !SSL_CTX_set1_groups_list(ssl, cfg->groups))
-        return fail_queue("set the key exchange groups");
+        return fail_queue_value("set the key exchange groups", cfg->groups);
     return XW_OK;
 }
 

@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 #include <openssl/sslerr.h>
 #include <stdio.h>
+#include <string.h>
 
 static bool is_alert(unsigned long e) {
     int reason = ERR_GET_REASON(e);
@@ -18,7 +19,9 @@ void xw_tls_queue_text(char *out, size_t len) {
     const char *reason = best ? ERR_reason_error_string(best) : NULL;
     if (is_alert(best)) {
         int alert = ERR_GET_REASON(best) - SSL_AD_REASON_OFFSET;
-        snprintf(out, len, "the peer sent a fatal alert: %s (%d)", SSL_alert_desc_string_long(alert), alert);
+        const char *name = SSL_alert_desc_string_long(alert); /* OpenSSL 3.0 has no names for those of TLS 1.3 */
+        snprintf(out, len, "the peer sent a fatal alert: %s (%d)", strcmp(name, "unknown") || !reason ? name : reason,
+                 alert);
     } else if (reason) {
         bool other = ERR_GET_LIB(best) == ERR_LIB_SSL && (ERR_GET_REASON(best) == SSL_R_WRONG_VERSION_NUMBER ||
                                                           ERR_GET_REASON(best) == SSL_R_HTTP_REQUEST);

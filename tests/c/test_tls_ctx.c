@@ -24,9 +24,9 @@ XT_TEST(bad_settings_are_refused_with_their_step) {
     xt_cert_save(xt_ca(), false, path);
     refused(&(struct xw_tls_cfg){ .version_min = 11 }, XW_EINVAL, 0, "TLS versions");
     refused(&(struct xw_tls_cfg){ .version_min = 13, .version_max = 12 }, XW_EINVAL, 0, "TLS versions");
-    refused(&(struct xw_tls_cfg){ .ciphers12 = "NONSENSE" }, XW_ETLS, 0, "set the TLS 1.2 ciphers: no cipher match");
-    refused(&(struct xw_tls_cfg){ .ciphers13 = "NONSENSE" }, XW_ETLS, 0, "set the TLS 1.3 cipher suites");
-    refused(&(struct xw_tls_cfg){ .groups = "NONSENSE" }, XW_ETLS, 0, "set the key exchange groups");
+    refused(&(struct xw_tls_cfg){ .ciphers12 = "NONSENSE" }, XW_ETLS, 0, "set the TLS 1.2 ciphers to NONSENSE: no cipher match");
+    refused(&(struct xw_tls_cfg){ .ciphers13 = "NONSENSE" }, XW_ETLS, 0, "set the TLS 1.3 cipher suites to NONSENSE");
+    refused(&(struct xw_tls_cfg){ .groups = "NONSENSE" }, XW_ETLS, 0, "set the key exchange groups to NONSENSE");
     refused(&(struct xw_tls_cfg){ .verify = 1, .ca_file = "/nonexistent.pem" }, XW_ESYS, ENOENT,
             "read the trusted certificates /nonexistent.pem");
     refused(&(struct xw_tls_cfg){ .verify = 1, .ca_file = "/proc/self/stat" }, XW_ETLS, 0,

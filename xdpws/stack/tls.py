@@ -23,13 +23,13 @@ class TlsContext:
             return keep[-1]
 
         pins = b"".join(pin_bytes(pin) for pin in o.pins)
-        keep.append(ffi.new("uint8_t[]", pins))
+        pin_array = ffi.new("uint8_t[]", pins)
         cfg = ffi.new("struct xw_tls_cfg *", {
             "ca_file": string(o.ca_file), "ca_dir": string(o.ca_dir), "verify": int(o.verify),
             "version_min": _VERSIONS[o.minimum], "version_max": _VERSIONS[o.maximum],
             "ciphers12": string(o.ciphers), "ciphers13": string(o.ciphersuites), "groups": string(o.groups),
             "cert_file": string(o.cert_file), "key_file": string(o.key_file), "keylog_file": string(o.keylog_file),
-            "spki_pins": keep[-1] if pins else ffi.NULL, "pin_cnt": len(o.pins)})
+            "spki_pins": pin_array if pins else ffi.NULL, "pin_cnt": len(o.pins)})
         out = ffi.new("struct xw_tls_ctx **")
         check(lib.xw_tls_ctx_new(cfg, out), "set up TLS")
         self.handle = ffi.gc(out[0], lib.xw_tls_ctx_free)
