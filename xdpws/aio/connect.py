@@ -2,13 +2,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import Any
 
 from xdpws.aio.connection import ClientConnection
 from xdpws.aio.driver import Driver
+from xdpws.aio.reconnect import Backoff, reconnecting
+from xdpws.aio.reconnect import process_exception as default_process_exception
 from xdpws.config import TlsOptions, TransportName, XdpOptions
 from xdpws.errors import ConnectError, OpenTimeout, UsageError
 from xdpws.headers import header_lines
@@ -19,7 +21,7 @@ from xdpws.uri import parse_uri
 
 
 class connect:  # noqa: N801 - the name users of `websockets` know
-    """`await connect(...)` or `async with connect(...) as ws`.
+    """`await connect(...)`, `async with connect(...) as ws`, or `async for ws in connect(...)` to reconnect for ever.
 
     uri: ws:// or wss://. transport: "xdp" (AF_XDP, or SetupError), "socket" (kernel), or "auto": AF_XDP on `interface`
     where it works, else the socket; `ws.transport` and `ws.transport_reason` tell which and why. interface: where to
@@ -27,6 +29,9 @@ class connect:  # noqa: N801 - the name users of `websockets` know
     default. The other names are those of `websockets`: additional_headers, subprotocols, open_timeout, ping_interval,
     ping_timeout, close_timeout (seconds, None: none), max_size (bytes), max_queue (messages), server_hostname, host and
     port (connect there instead). stamps: keep each message's times for `ws.stamps`. check_utf8: validate text.
+
+    Reconnecting (see `xdpws.aio.reconnect`): backoff, how long to wait; process_exception, which errors are fatal;
+    on_connect, a coroutine function that gets each new connection before the loop does (to subscribe).
 
     Raises InvalidURI, UsageError, SetupError (name, interface, privilege), ConnectError, TlsError, OpenTimeout,
     InvalidStatus (another HTTP status) and InvalidMessage.
@@ -39,7 +44,10 @@ class connect:  # noqa: N801 - the name users of `websockets` know
                  open_timeout: float | None = 10.0, ping_interval: float | None = 20.0,
                  ping_timeout: float | None = 20.0, close_timeout: float | None = 10.0, max_size: int = 1 << 20,
                  max_queue: int = 16, host: str | None = None, port: int | None = None,
-                 local_addr: tuple[str, int] | None = None, stamps: bool = False, check_utf8: bool = True) -> None:
+                 local_addr: tuple[str, int] | None = None, stamps: bool = False, check_utf8: bool = True,
+                 backoff: Backoff | None = None,
+                 process_exception: Callable[[Exception], Exception | None] = default_process_exception,
+                 on_connect: Callable[[ClientConnection], Awaitable[object]] | None = None) -> None:
         self.uri = parse_uri(uri)
         if transport not in ("auto", "xdp", "socket"):
             raise UsageError(f"transport is {transport!r}; it must be auto, xdp or socket")
@@ -64,7 +72,13 @@ class connect:  # noqa: N801 - the name users of `websockets` know
         self._port = port or self.uri.port
         self._local = local_addr
         self._stamps = stamps
+        self._backoff = backoff or Backoff()
+        self._process_exception = process_exception
+        self._on_connect = on_connect
         self._connection: ClientConnection | None = None
+
+    def __aiter__(self) -> AsyncIterator[ClientConnection]:
+        return reconnecting(self._open, self._xdp, self._backoff, self._process_exception, self._on_connect)
 
     async def _open(self) -> ClientConnection:
         addresses = await asyncio.to_thread(resolve_host, self._host)
