@@ -118,6 +118,8 @@ enum xw_drop xw_tcp_ack_in(struct xw_tcp *c, const struct xw_tcp_rx *rx) {
     uint32_t sacked = xw_tcp_sack_in(c, rx); /* after: one ACK says nothing about order in itself */
     if (xw_seq_ge(h->ack, c->snd_una))
         update_window(c, h);
+    c->tlp_due = c->tlp_due && !acked;
+    xw_tcp_recovery_tlp(c, rx);
     xw_tcp_recovery_on_ack(c, acked, sacked, dup, rx->now);
     xw_tcp_timer_rearm_tx(c, acked > 0, rx->now);
     xw_tcp_kick(c);

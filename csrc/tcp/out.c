@@ -205,6 +205,24 @@ static int out_probe(struct xw_tcp *c, uint64_t now, struct xw_tcp_seg *g) {
     return seal_data(c, g, 1, r->len == 1 && (r->flags & XW_TCP_REC_FIN), now);
 }
 
+/* The tail loss probe when there is no new data: the last segment once more. Its SACK tells RACK what is missing. */
+static int out_tlp(struct xw_tcp *c, uint64_t now, struct xw_tcp_seg *g) {
+    struct xw_tcp_rec *r = c->rec_cnt ? xw_tcp_rec_at(c, c->rec_cnt - 1) : NULL;
+    c->tlp_due = false;
+    if (!r || !c->snd_wnd || c->ca != XW_TCP_CA_OPEN || (r->flags & (XW_TCP_REC_SACKED | XW_TCP_REC_LOST)))
+        return 0;
+    bool fin = r->flags & XW_TCP_REC_FIN;
+    header(c, g, r->lo, XW_TCP_ACK, now);
+    if (r->len - fin > data_limit(c, g))
+        return 0; /* the path MTU shrank: the timeout will do it */
+    r->flags |= XW_TCP_REC_RETX;
+    r->sent_ns = now;
+    c->tlp_out = c->tlp_retx = true;
+    c->tlp_end = c->snd_nxt;
+    c->st.retransmits++;
+    return seal_data(c, g, r->len, fin, now);
+}
+
 /* RFC 9293 3.8.6.2.1 with Nagle (3.7.4) as its condition on what is in flight. */
 static bool worth_sending(const struct xw_tcp *c, uint32_t len, uint32_t avail, uint32_t limit, bool fin) {
     if (len == limit)
@@ -237,7 +255,7 @@ static int out_new(struct xw_tcp *c, uint64_t now, struct xw_tcp_seg *g) {
     if (!forced && !worth_sending(c, len, avail, limit, fin))
         goto blocked;
     uint32_t pipe = xw_tcp_pipe(c);
-    if (pipe && len && pipe + len > c->cc.cwnd) {
+    if (pipe && len && !c->tlp_due && pipe + len > c->cc.cwnd) {
         c->cwnd_limited = true;
         return 0;
     }
@@ -246,6 +264,12 @@ static int out_new(struct xw_tcp *c, uint64_t now, struct xw_tcp_seg *g) {
     c->snd_nxt = xw_seq_add(c->snd_nxt, len + fin);
     c->fin_sent |= fin;
     c->st.bytes_out += len;
+    if (c->tlp_due) {
+        c->tlp_due = c->tlp_retx = false;
+        c->tlp_out = true;
+        c->tlp_end = c->snd_nxt;
+    }
+    xw_tcp_timer_set(c, XW_TCP_T_TLP, XW_NEVER); /* anew with each new segment (RFC 8985 7.2) */
     return seal_data(c, g, len + fin, fin, now);
 blocked:
     c->cwnd_limited = false;
@@ -273,7 +297,8 @@ static int conn_output(struct xw_tcp *c, uint64_t now, struct xw_tcp_seg *g) {
     case XW_TCP_SYN_SENT: case XW_TCP_SYN_RCVD:
         return c->syn_due ? out_syn(c, now, g) : c->ack_now && c->state == XW_TCP_SYN_RCVD ? out_ack(c, now, g) : 0;
     case XW_TCP_ESTABLISHED: case XW_TCP_CLOSE_WAIT: case XW_TCP_FIN_WAIT_1: case XW_TCP_CLOSING: case XW_TCP_LAST_ACK:
-        if (out_lost(c, now, g) || (c->probe_due && !c->snd_wnd && out_probe(c, now, g)) || out_new(c, now, g))
+        if (out_lost(c, now, g) || (c->probe_due && !c->snd_wnd && out_probe(c, now, g)) || out_new(c, now, g) ||
+            (c->tlp_due && out_tlp(c, now, g)))
             return 1;
         return out_ack(c, now, g);
     case XW_TCP_FIN_WAIT_2: case XW_TCP_TIME_WAIT:

@@ -4,8 +4,7 @@
  * when one sent a reordering window later did (RACK, RFC 8985 6.2), which also finds lost retransmissions. Without SACK
  * the third duplicate ACK and each partial ACK name the first one (RFC 6582). A timeout takes all for lost. Lost
  * segments leave the pipe; out.c sends them again, then new data, while the pipe is below cwnd: that is limited
- * transmit (RFC 3042), fast recovery and go-back-N in one. Not here: undo of spurious episodes, tail loss probes,
- * PRR. */
+ * transmit (RFC 3042), fast recovery and go-back-N in one. Not here: undo of spurious episodes, PRR. */
 #include "tcp/tcp_priv.h"
 
 struct xw_tcp_rec *xw_tcp_rec_at(const struct xw_tcp *c, uint32_t i) {
@@ -155,6 +154,16 @@ void xw_tcp_recovery_on_ack(struct xw_tcp *c, uint32_t acked, uint32_t newly_sac
         c->cc.ops->on_ack(&c->cc, xw_tcp_mss_now(c), acked, now);
 }
 
+/* RFC 8985 7.4. A duplicate is reported by a block at or below the ACK (RFC 2883). */
+void xw_tcp_recovery_tlp(struct xw_tcp *c, const struct xw_tcp_rx *rx) {
+    if (!c->tlp_out || xw_seq_lt(c->snd_una, c->tlp_end))
+        return;
+    bool dsack = (rx->h.opts & XW_TCP_OPT_SACK) && xw_seq_le(rx->h.sack[0].hi, rx->h.ack);
+    c->tlp_out = false;
+    if (c->tlp_retx && !dsack && c->ca == XW_TCP_CA_OPEN)
+        c->cc.ops->on_loss(&c->cc, xw_tcp_mss_now(c), c->cc.cwnd, rx->now);
+}
+
 void xw_tcp_recovery_on_rto(struct xw_tcp *c, uint64_t now) {
     uint32_t flight = c->rec_cnt ? xw_seq_dist(c->snd_nxt, c->snd_una) : 0;
     if (!c->rec_cnt)
@@ -167,6 +176,7 @@ void xw_tcp_recovery_on_rto(struct xw_tcp *c, uint64_t now) {
     c->ca = XW_TCP_CA_LOSS;
     c->recover = c->snd_nxt;
     c->dup_acks = 0;
+    c->tlp_out = c->tlp_due = false;
     c->fast_rtx = true;
     xw_tcp_timer_set(c, XW_TCP_T_REO, XW_NEVER);
 }

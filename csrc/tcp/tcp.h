@@ -69,6 +69,7 @@ struct xw_tcp_opts {
     uint8_t ack_policy;        /* enum xw_tcp_ack_policy */
     uint8_t cc;                /* enum xw_tcp_cc */
     uint8_t nodelay;           /* 1 (default): no Nagle */
+    uint8_t use_tlp;           /* 1: tail loss probe (RFC 8985 7) 2 SRTT after the last progress; needs SACK */
     uint8_t use_ts, use_sack, use_wscale; /* offered on SYN; 1 */
     uint8_t tos;               /* of every packet */
 };

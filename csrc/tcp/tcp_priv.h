@@ -38,6 +38,7 @@ enum xw_tcp_timer {
     XW_TCP_T_RTX,     /* SYN, data or FIN unacknowledged; off while the peer's window is zero */
     XW_TCP_T_PERSIST, /* something to send, the window does not allow it, nothing else will wake us */
     XW_TCP_T_REO,     /* RACK: reordering window of a segment ends */
+    XW_TCP_T_TLP,     /* RFC 8985 7: no ACK for two round trips */
     XW_TCP_T_ACK, XW_TCP_T_KEEP,
     XW_TCP_T_USER,    /* user timeout, since the last progress */
     XW_TCP_T_WAIT,    /* TIME-WAIT */
@@ -96,6 +97,7 @@ struct xw_tcp {
     struct xw_seq rack_end;                /* and its end */
     uint64_t rack_rtt_ns;
     bool reo_seen;                         /* the path was seen to reorder */
+    struct xw_seq tlp_end;                 /* a probe is out until this is acknowledged, if tlp_out */
     struct xw_tcp_cc_state cc;
 
     /* RTT, ns; srtt 0: no sample yet */
@@ -140,6 +142,7 @@ struct xw_tcp {
     bool rcv_closed;                       /* owner reads no more */
     bool syn_due, syn_retx;
     bool ack_now, dsack_set, fast_rtx, probe_due, probing, keep_due;
+    bool tlp_due, tlp_out, tlp_retx;       /* to be sent; sent; it was a retransmission */
     bool cwnd_limited, df;
     struct xw_tcp_stats st;
 };
@@ -246,6 +249,8 @@ void xw_tcp_rec_mark_lost(struct xw_tcp *c, struct xw_tcp_rec *r);
 uint32_t xw_tcp_pipe(const struct xw_tcp *c);
 void xw_tcp_recovery_on_ack(struct xw_tcp *c, uint32_t acked, uint32_t newly_sacked, bool dup, uint64_t now);
 void xw_tcp_recovery_on_rto(struct xw_tcp *c, uint64_t now);
+/* xw_tcp_recovery_tlp: a probe was acknowledged: if nothing says that it was a duplicate, it mended a loss. */
+void xw_tcp_recovery_tlp(struct xw_tcp *c, const struct xw_tcp_rx *rx);
 void xw_tcp_recovery_detect(struct xw_tcp *c, uint64_t now);
 
 /* ---- congestion.c ---- */

@@ -1,6 +1,6 @@
 /* tcp/timers.c: when something must happen by itself.
  *
- * A connection's deadline is the least of its seven timers. A binary heap orders connections by a key that is never
+ * A connection's deadline is the least of its eight timers. A binary heap orders connections by a key that is never
  * later than the deadline: moving a timer to a later time (what every ACK does) touches nothing, and the key is
  * corrected only when it comes to the top. So an idle connection costs nothing, a busy one a comparison a segment and
  * at most 12 steps (4,096 connections) a round-trip time. A wheel would save those and round every deadline. */
@@ -99,6 +99,19 @@ void xw_tcp_timer_clear_all(struct xw_tcp *c) {
 
 /* ---- which timer runs -------------------------------------------------------------------------------------------- */
 
+/* RFC 8985 7.2: two round trips after the last progress, plus the peer's delayed ACK if one segment waits alone; only
+ * in open state with nothing reported, and only if it comes before the timeout. */
+static void arm_tlp(struct xw_tcp *c, bool progress, uint64_t now) {
+    bool wanted = c->opts.use_tlp && c->sack_on && c->rec_cnt && c->snd_wnd && c->srtt_ns && !c->tlp_out &&
+                  c->ca == XW_TCP_CA_OPEN && !c->sacked_bytes && !c->lost_bytes && !c->backoff;
+    if (!wanted) {
+        xw_tcp_timer_set(c, XW_TCP_T_TLP, XW_NEVER);
+    } else if (progress || c->timer[XW_TCP_T_TLP] == XW_NEVER) {
+        uint64_t pto = now + 2 * c->srtt_ns + XW_NS_PER_MS + (c->rec_cnt == 1 ? c->opts.ack_delay_ns : 0);
+        xw_tcp_timer_set(c, XW_TCP_T_TLP, pto < c->timer[XW_TCP_T_RTX] ? pto : XW_NEVER);
+    }
+}
+
 void xw_tcp_timer_rearm_tx(struct xw_tcp *c, bool progress, uint64_t now) {
     bool flight = c->rec_cnt, unsent = xw_tcp_unsent(c);
     if (!c->snd_wnd && (flight || unsent)) { /* RFC 9293 3.8.6.1 */
@@ -113,6 +126,7 @@ void xw_tcp_timer_rearm_tx(struct xw_tcp *c, bool progress, uint64_t now) {
         else if (progress || c->timer[XW_TCP_T_RTX] == XW_NEVER) /* 5.1, 5.3 */
             xw_tcp_timer_set(c, XW_TCP_T_RTX, now + xw_tcp_rto(c));
     }
+    arm_tlp(c, progress, now);
     if (!c->opts.user_timeout_ns || !(flight || unsent))
         xw_tcp_timer_set(c, XW_TCP_T_USER, XW_NEVER);
     else if (progress || c->timer[XW_TCP_T_USER] == XW_NEVER)
@@ -183,6 +197,9 @@ static void fire(struct xw_tcp *c, enum xw_tcp_timer t, uint64_t now) {
         break;
     case XW_TCP_T_REO:
         xw_tcp_recovery_detect(c, now);
+        break;
+    case XW_TCP_T_TLP:
+        c->tlp_due = true;
         break;
     case XW_TCP_T_ACK:
         c->ack_now = true;

@@ -195,6 +195,60 @@ XT_TEST(second_timeout_keeps_ssthresh) {
     xt_end();
 }
 
+/* ---- tail loss probe (RFC 8985 7) -------------------------------------------------------------------------------- */
+
+static void with_tlp(uint32_t n) {
+    xt_defaults();
+    T.cfg.opts.use_tlp = 1;
+    in_flight(n);
+}
+
+XT_TEST(tail_loss_probe_repeats_the_last_segment) {
+    with_tlp(4);
+    EXPECT_DEADLINE(XT_MS(21)); /* 2 SRTT + 1 ms */
+    at(XT_MS(21));
+    EXPECT("A", .seq = SEQ(3), .ack = 1, .len = MSS);
+    EXPECT_DEADLINE(XT_MS(200)); /* one probe, then the timeout */
+    at(XT_MS(31));
+    RX("A", .seq = 1, .ack = SEQ(1), .sacks = 1, .sack = { { SEQ(3), SEQ(4) } }); /* 1 and 2 were lost */
+    EXPECT("A", .seq = SEQ(1), .ack = 1, .len = MSS);
+    EXPECT("A", .seq = SEQ(2), .ack = 1, .len = MSS);
+    RX("A", .seq = 1, .ack = SEQ(4));
+    XT_EQ(T.c->st.timeouts, 0);
+    XT_TRUE(!T.c->tlp_out);
+    xt_end();
+}
+
+XT_TEST(tail_loss_probe_prefers_new_data) {
+    with_tlp(10);
+    xt_write(2 * MSS); /* cwnd is full */
+    EXPECT_NOTHING();
+    at(XT_MS(21));
+    EXPECT("A", .seq = SEQ(10), .ack = 1, .len = MSS);
+    EXPECT_NOTHING();
+    xt_end();
+}
+
+XT_TEST(a_lone_segment_waits_for_the_delayed_ack) {
+    with_tlp(1);
+    EXPECT_DEADLINE(XT_MS(61));
+    at(XT_MS(61));
+    EXPECT("A", .seq = SEQ(0), .ack = 1, .len = MSS);
+    uint32_t cwnd = T.c->cc.cwnd;
+    RX("A", .seq = 1, .ack = SEQ(1), .sacks = 1, .sack = { { SEQ(0), SEQ(1) } }); /* needless: nothing was lost */
+    XT_EQ(T.c->cc.cwnd, cwnd);
+    xt_end();
+}
+
+XT_TEST(a_probe_that_mended_a_loss_halves_the_window) {
+    with_tlp(1);
+    at(XT_MS(61));
+    EXPECT("A", .seq = SEQ(0), .ack = 1, .len = MSS);
+    RX("A", .seq = 1, .ack = SEQ(1));
+    XT_EQ(T.c->cc.cwnd, 5 * MSS);
+    xt_end();
+}
+
 /* ---- fast retransmit --------------------------------------------------------------------------------------------- */
 
 XT_TEST(third_duplicate_ack_retransmits) {
@@ -482,7 +536,10 @@ XT_MAIN(XT_RUN(initial_window_is_ten_segments), XT_RUN(push_is_set_where_the_que
         XT_RUN(every_ack_of_new_data_restarts_the_timer),
         XT_RUN(data_is_given_up_after_data_retries), XT_RUN(user_timeout),
         XT_RUN(timeout_takes_all_for_lost_and_starts_slowly),
-        XT_RUN(second_timeout_keeps_ssthresh), XT_RUN(third_duplicate_ack_retransmits),
+        XT_RUN(second_timeout_keeps_ssthresh), XT_RUN(tail_loss_probe_repeats_the_last_segment),
+        XT_RUN(tail_loss_probe_prefers_new_data),
+        XT_RUN(a_lone_segment_waits_for_the_delayed_ack), XT_RUN(a_probe_that_mended_a_loss_halves_the_window),
+        XT_RUN(third_duplicate_ack_retransmits),
         XT_RUN(partial_ack_names_the_next_hole),
         XT_RUN(window_updates_and_data_are_no_duplicates), XT_RUN(sack_recovery_sends_the_holes_and_nothing_else),
         XT_RUN(part_of_a_segment_reported), XT_RUN(rack_finds_loss_by_time), XT_RUN(forged_sack_is_ignored),

@@ -237,6 +237,7 @@ static void build_end(struct sim *m, unsigned i, uint32_t isn) {
     cfg.opts.nodelay = (uint8_t)pick(m, 0, 1);
     cfg.opts.use_ts = !chance(m, 3000);
     cfg.opts.use_sack = !chance(m, 3000);
+    cfg.opts.use_tlp = !chance(m, 3000);
     cfg.opts.use_wscale = !chance(m, 3000);
     cfg.opts.ack_policy = (uint8_t)pick(m, 0, 2);
     size_t len = xw_tcp_stack_size(&cfg);
@@ -317,6 +318,8 @@ static void run(uint64_t seed, bool story) {
     while (!done(m)) {
         for (unsigned i = 0; i < 2; i++)
             serve(m, i);
+        if (done(m))
+            break; /* a slow reader may be the last to finish */
         uint64_t next = m->pkt_cnt ? m->pkt[next_pkt(m)].at : XW_NEVER;
         for (unsigned i = 0; i < 2; i++) {
             uint64_t d = xw_tcp_deadline(m->e[i].s), w = m->e[i].c ? m->e[i].wake : XW_NEVER;
@@ -324,7 +327,8 @@ static void run(uint64_t seed, bool story) {
             next = w < next ? w : next;
         }
         if (next == XW_NEVER)
-            SIM_FAIL(m, "stuck: nothing will ever happen");
+            SIM_FAIL(m, "stuck: states %d %d, got %" PRIu64 " of %" PRIu64 ", %" PRIu64 " of %" PRIu64,
+                     m->e[0].c->state, m->e[1].c->state, m->e[0].got, m->e[1].to_send, m->e[1].got, m->e[0].to_send);
         m->now = next > m->now ? next : m->now;
         deliver(m);
         uint64_t sum = m->e[0].got + m->e[1].got;

@@ -13,6 +13,7 @@ void xt_defaults(void) {
     T.cfg.fixed_isn = 1;
     T.cfg.isn = XT_ISN;
     T.cfg.opts.use_ts = 0;
+    T.cfg.opts.use_tlp = 0; /* traces of the timeout are to be plain */
     T.rcv_cap = T.snd_cap = 65536;
     T.mtu = 1500;
     T.peer_mss = 1460;
@@ -61,7 +62,8 @@ enum xw_drop xt_rx(const char *file, int line, bool more, struct xt_seg s) {
     h.ack = h.flags & XW_TCP_ACK ? xw_seq(XT_ISN + s.ack) : xw_seq(0);
     h.window = (uint16_t)(s.win0 ? 0 : s.win ? s.win : 65535);
     h.opts = (uint8_t)((s.mss ? XW_TCP_OPT_MSS : 0) | (s.ws1 ? XW_TCP_OPT_WSCALE : 0) |
-                       (s.sackok ? XW_TCP_OPT_SACK_OK : 0) | (s.ts ? XW_TCP_OPT_TS : 0) | (s.sacks ? XW_TCP_OPT_SACK : 0));
+                       (s.sackok ? XW_TCP_OPT_SACK_OK : 0) | (s.ts ? XW_TCP_OPT_TS : 0) |
+                       (s.sacks ? XW_TCP_OPT_SACK : 0));
     h.mss = s.mss;
     h.wscale = (uint8_t)(s.ws1 - 1);
     h.ts_val = s.ts;

@@ -50,7 +50,7 @@ struct xt_tcp {
 extern struct xt_tcp T; /* the one under test; begun anew by each test */
 
 /* xt_defaults: a configuration for T that in_… use unless the test made its own: 64 KiB rings, MTU 1500, no
- * timestamps, RTO as in RFC 6298. Change T.cfg and T's sizes between this and xt_begin. */
+ * timestamps, no tail loss probe, RTO as in RFC 6298. Change T.cfg and T's sizes between this and xt_begin. */
 void xt_defaults(void);
 void xt_begin(void);        /* builds the stack from T.cfg */
 void xt_end(void);          /* nothing left to send; memory back */
