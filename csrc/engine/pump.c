@@ -184,6 +184,15 @@ static bool writable(struct xw_conn *c) {
     return c->ws ? xw_ws_writable(c->ws) : c->top->ops->reserve(c->top).len != 0;
 }
 
+/* Flushes; true if that ended the stream: no descriptor tells of it, so the connection must be looked at once more. */
+static bool flushed_to_the_end(struct xw_conn *c, uint64_t now_ns) {
+    struct xw_bs_status before, after;
+    c->top->ops->status(c->top, &before);
+    c->top->ops->flush(c->top, now_ns);
+    c->top->ops->status(c->top, &after);
+    return before.state != after.state;
+}
+
 unsigned xw_conn_pump(struct xw_engine *e, struct xw_conn *c, uint64_t now_ns, struct xw_event *ev, unsigned max) {
     unsigned n = 0;
     if (c->aborted)
@@ -203,13 +212,12 @@ unsigned xw_conn_pump(struct xw_engine *e, struct xw_conn *c, uint64_t now_ns, s
     } while (!n && top_rc == XW_EAGAIN && !c->paused && c->ws);
     /* what was written or shut down without an event (the answer to the peer's end); else the next poll does it, after
      * the user has seen the event */
-    if (!n)
-        c->top->ops->flush(c->top, now_ns);
+    bool ended = !n && flushed_to_the_end(c, now_ns);
     if (n < max && c->want_writable && c->phase == CONN_LIVE && writable(c)) {
         c->want_writable = false;
         event_of(c, &ev[n++], XW_EV_WRITABLE);
     }
-    if (c->phase == CONN_LIVE && (n || lower_rc == XW_EAGAIN || (top_rc == XW_EAGAIN && !c->paused)))
+    if (c->phase == CONN_LIVE && (n || ended || lower_rc == XW_EAGAIN || (top_rc == XW_EAGAIN && !c->paused)))
         xw_engine_work(e, c);
     return n;
 }

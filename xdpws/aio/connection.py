@@ -136,7 +136,7 @@ class ClientConnection:
         """
         while not self._queue:
             if self._ending is not None:
-                raise self._ended()
+                raise self.ended
             if self._reader is not None:
                 raise ConcurrencyError("another task is receiving from this connection")
             self._reader = asyncio.get_running_loop().create_future()
@@ -268,7 +268,7 @@ class ClientConnection:
     async def _send(self, opcode: int, data: bytes) -> None:
         if self.state is not State.OPEN:
             await self.wait_closed()
-            raise self._ended()
+            raise self.ended
         item = _Outgoing(opcode, data, asyncio.get_running_loop().create_future())
         self._outgoing.append(item)
         self._drain()
@@ -317,7 +317,9 @@ class ClientConnection:
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
 
-    def _ended(self) -> ConnectionClosed:
+    @property
+    def ended(self) -> ConnectionClosed:
+        """How the connection ended; only after it has."""
         """What to raise: a new exception for each that asks."""
         assert self._ending is not None
         kind, then, text = self._ending
@@ -385,12 +387,12 @@ class ClientConnection:
             self._opening.set_exception(open_error(closed, self._rejected, self.uri.url))
         for waiter, _ in self._pings.values():
             if not waiter.done():
-                waiter.set_exception(self._ended())
+                waiter.set_exception(self.ended)
                 waiter.exception()  # somebody may never ask
         self._pings.clear()
         for item in self._outgoing:
             if not item.done.done():
-                item.done.set_exception(self._ended())
+                item.done.set_exception(self.ended)
                 item.done.exception()
         self._outgoing.clear()
         if self._keepalive is not None:
