@@ -35,3 +35,4 @@ include tools/mk/csrc.mk
 include tools/mk/bpf.mk
 include tools/mk/test.mk
 include tools/mk/fuzz.mk
+include tools/mk/bench.mk
