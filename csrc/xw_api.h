@@ -102,6 +102,9 @@ struct xw_engine_cfg {
 };
 int xw_engine_new(const struct xw_engine_cfg *cfg, struct xw_engine **out);
 void xw_engine_free(struct xw_engine *e);                /* aborts what is open, closes the device */
+/* the engine belongs to the calling thread from now on; the thread before must not be in a call, nor make one again.
+ * Calls from another thread than the owner return XW_ETHREAD and change nothing */
+void xw_engine_adopt(struct xw_engine *e);
 
 struct xw_net_cfg {
     uint8_t mac[6];

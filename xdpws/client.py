@@ -197,11 +197,12 @@ class Client:
                 session.connection = self.runtime.open(target, _Handler(self, session), self.transport)
 
     def stop(self) -> None:
-        """Make `run` return; may be called from a callback or a signal handler."""
+        """Make `run` return; may be called from a callback, a signal handler or another thread."""
         self._stop = True
 
     def run(self, seconds: float | None = None) -> None:
         """Open, and serve until every connection has ended, `stop` was called, or `seconds` have passed."""
+        self.runtime.engine.adopt()
         self._not_in_a_callback("run")
         self._stop = False
         self.open()
@@ -217,7 +218,6 @@ class Client:
 
     def _serve(self, seconds: float | None) -> None:
         runtime = self.runtime
-        runtime.engine.check_thread()
         deadline = None if seconds is None else time.monotonic_ns() + int(seconds * 1e9)
         step, wait, busy = runtime.step, runtime.wait, self.busy_poll
         while not self._stop and any(s.closed is None for s in self.sessions):
@@ -232,10 +232,14 @@ class Client:
                 return
 
     def close(self, code: int = 1000, timeout: float = 5.0) -> None:
-        """Close every connection in order, waiting at most `timeout` seconds, then free everything."""
-        self._not_in_a_callback("close")
+        """Close every connection in order, waiting at most `timeout` seconds, then free everything.
+
+        Raises UsageError while another thread is in `run`: `stop` it, and close when it has ended.
+        """
         if self._runtime is None or self._runtime.engine.closed:
             return
+        self._runtime.engine.adopt()
+        self._not_in_a_callback("close")
         try:
             for session in self.sessions:
                 if session.opened:

@@ -2,10 +2,10 @@
 #include "engine/engine.h"
 #include "base/setup_error.h"
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Sockets of an engine that are read at every poll; with more, epoll says which. */
@@ -16,16 +16,12 @@ static uint64_t stamp_clock(void *arg) {
     return xw_monotonic_ns();
 }
 
-static uint64_t thread_id(void) { return (uint64_t)syscall(SYS_gettid); }
+/* Unique among the threads that live, and read from a register. */
+static uint64_t thread_id(void) { return (uint64_t)pthread_self(); }
 
-bool xw_engine_thread_ok(const struct xw_engine *e) {
-#ifdef XW_CHECKED
-    return e->thread == thread_id();
-#else
-    (void)e; /* the Python face checks once a call that is not hot */
-    return true;
-#endif
-}
+bool xw_engine_thread_ok(const struct xw_engine *e) { return e->thread == thread_id(); }
+
+void xw_engine_adopt(struct xw_engine *e) { e->thread = thread_id(); }
 
 static bool power_of_two_from(uint32_t v, uint32_t least) { return v >= least && !(v & (v - 1)); }
 
@@ -130,10 +126,14 @@ err_free:
 }
 
 int xw_engine_route(struct xw_engine *e, uint32_t net, uint32_t mask, uint32_t gateway, uint32_t mtu) {
+    if (!xw_engine_thread_ok(e))
+        return XW_ETHREAD;
     return e->net ? xw_net_route_add(e->net, net, mask, gateway, mtu) : XW_ESTATE;
 }
 
 int xw_engine_neigh(struct xw_engine *e, uint32_t ip, const uint8_t mac[6]) {
+    if (!xw_engine_thread_ok(e))
+        return XW_ETHREAD;
     return e->net ? xw_net_neigh_set(e->net, ip, mac, xw_monotonic_ns()) : XW_ESTATE;
 }
 

@@ -44,6 +44,7 @@ struct xw_conn {
     bool want_writable;     /* a send took less than it was given */
     bool readable_told;     /* raw: READABLE was delivered and the reader has not emptied the stream since */
     bool eof_told;          /* raw: the end was read */
+    bool discarded;         /* raw: the last pump threw away what still came after xw_conn_close */
     bool aborted;           /* xw_conn_abort was called */
     bool timed_out;         /* open_deadline or close_deadline has passed */
     bool shown;             /* events of the last poll point into our streams */
@@ -84,7 +85,7 @@ struct xw_engine {
     bool any_held;                  /* a SYN waits for its next hop */
     int epoll_fd;
     uint64_t (*clock)(void *);      /* stamps; NULL: none */
-    uint64_t thread;                /* who made it */
+    uint64_t thread;                /* who owns it */
     uint64_t polls, events;
     uint64_t next_due;              /* when the connections' deadlines are looked at again */
 };

@@ -160,8 +160,10 @@ static unsigned pump_raw(struct xw_engine *e, struct xw_conn *c, struct xw_event
     c->top->ops->status(c->top, &st);
     if (st.state == XW_BS_CONNECTING)
         return 0;
-    if (c->closing) /* nobody reads any more; what still comes must not keep the peer from finishing */
-        c->top->ops->consume(c->top, c->top->ops->peek(c->top).len);
+    size_t unread = c->top->ops->peek(c->top).len;
+    c->discarded = c->closing && unread;
+    if (c->discarded) /* nobody reads any more; what still comes must not keep the peer from finishing */
+        c->top->ops->consume(c->top, unread);
     if (!c->opened && (st.state == XW_BS_OPEN || st.state == XW_BS_CLOSED)) {
         c->opened = true;
         c->open_deadline = XW_NEVER;
@@ -184,14 +186,9 @@ static bool writable(struct xw_conn *c) {
     return c->ws ? xw_ws_writable(c->ws) : c->top->ops->reserve(c->top).len != 0;
 }
 
-/* Flushes; true if that ended the stream: no descriptor tells of it, so the connection must be looked at once more. */
-static bool flushed_to_the_end(struct xw_conn *c, uint64_t now_ns) {
-    struct xw_bs_status before, after;
-    c->top->ops->status(c->top, &before);
-    c->top->ops->flush(c->top, now_ns);
-    c->top->ops->status(c->top, &after);
-    return before.state != after.state;
-}
+/* Something was done to the stream without an event (the answer to the peer's end, half a message taken): it does not
+ * know yet, no descriptor will tell, and what comes of it (room, the end) must be looked at. So one more round. */
+static bool moved(struct xw_conn *c) { return c->ws ? xw_ws_moved(c->ws) : c->discarded; }
 
 unsigned xw_conn_pump(struct xw_engine *e, struct xw_conn *c, uint64_t now_ns, struct xw_event *ev, unsigned max) {
     unsigned n = 0;
@@ -210,14 +207,12 @@ unsigned xw_conn_pump(struct xw_engine *e, struct xw_conn *c, uint64_t now_ns, s
             top_rc = c->top->ops->poll(c->top, now_ns);
         n = c->ws ? pump_ws(e, c, now_ns, ev, max) : pump_raw(e, c, ev);
     } while (!n && top_rc == XW_EAGAIN && !c->paused && c->ws);
-    /* what was written or shut down without an event (the answer to the peer's end); else the next poll does it, after
-     * the user has seen the event */
-    bool ended = !n && flushed_to_the_end(c, now_ns);
+    bool again = moved(c);
     if (n < max && c->want_writable && c->phase == CONN_LIVE && writable(c)) {
         c->want_writable = false;
         event_of(c, &ev[n++], XW_EV_WRITABLE);
     }
-    if (c->phase == CONN_LIVE && (n || ended || lower_rc == XW_EAGAIN || (top_rc == XW_EAGAIN && !c->paused)))
+    if (c->phase == CONN_LIVE && (n || again || lower_rc == XW_EAGAIN || (top_rc == XW_EAGAIN && !c->paused)))
         xw_engine_work(e, c);
     return n;
 }

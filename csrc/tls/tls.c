@@ -120,6 +120,13 @@ static void flush_lower(struct xw_tls *t, uint64_t now_ns) {
     t->lower->ops->flush(t->lower, now_ns);
 }
 
+/* Down and out as far as it goes: what the stream below could send on has made room for more of what waits here, of
+ * which nobody would tell. Ends when nothing waits or the stream below is full. */
+static void push_down(struct xw_tls *t, uint64_t now_ns) {
+    for (pump_out(t); t->wrote; pump_out(t))
+        flush_lower(t, now_ns);
+}
+
 static struct xw_mspan tls_reserve(struct xw_bs *b) {
     struct xw_tls *t = of(b);
     if (t->state != XW_BS_OPEN || t->tx_shut)
@@ -145,6 +152,7 @@ static void tls_flush(struct xw_bs *b, uint64_t now_ns) {
     pump_out(t);
     t->wrote = false;
     t->lower->ops->flush(t->lower, now_ns);
+    push_down(t, now_ns);
 }
 
 static void tls_shutdown_wr(struct xw_bs *b) {
@@ -232,7 +240,7 @@ static int poll_open(struct xw_tls *t, uint64_t now_ns) {
         rc = xw_bytering_room(t->plain) >= XW_TLS_PLAIN_MAX ? XW_EAGAIN : XW_OK;
     else if (t->state == XW_BS_OPEN && rc == XW_OK)
         check_lower_end(t);
-    flush_lower(t, now_ns);
+    push_down(t, now_ns);
     return rc;
 }
 

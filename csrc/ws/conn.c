@@ -215,6 +215,7 @@ static void settle(struct xw_ws *ws) {
         return;
     ws->cfg.bs->ops->consume(ws->cfg.bs, ws->rx.off);
     ws->rx.off = 0;
+    ws->moved = true;
 }
 
 void xw_ws_release(struct xw_ws *ws) {
@@ -329,6 +330,12 @@ int xw_ws_poll(struct xw_ws *ws, uint64_t now_ns, struct xw_ws_event *ev, unsign
     if (cnt && ws->state == WS_DRAIN)
         ws->rx.stalled = true; /* what is lent could not be drained */
     return (int)cnt;
+}
+
+bool xw_ws_moved(struct xw_ws *ws) {
+    bool moved = ws->moved;
+    ws->moved = false;
+    return moved;
 }
 
 uint64_t xw_ws_deadline(const struct xw_ws *ws) {

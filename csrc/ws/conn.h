@@ -96,6 +96,9 @@ int xw_ws_init(struct xw_ws *ws, const struct xw_ws_cfg *cfg);
 int xw_ws_poll(struct xw_ws *ws, uint64_t now_ns, struct xw_ws_event *ev, unsigned max);
 /* xw_ws_release: ends the validity of all spans handed out and consumes their bytes. */
 void xw_ws_release(struct xw_ws *ws);
+/* xw_ws_moved: bytes were written, consumed or the stream shut down since the last question: poll the stream once more
+ * before you sleep, or it does not know. */
+bool xw_ws_moved(struct xw_ws *ws);
 /* xw_ws_deadline: when xw_ws_poll must be called even if nothing arrives; 0: at once (after a release), because
  * the last poll stopped for want of room, not of bytes; XW_NEVER. */
 uint64_t xw_ws_deadline(const struct xw_ws *ws);

@@ -69,6 +69,7 @@ struct xw_ws {
     unsigned http_status;
     uint8_t interim;          /* 1xx answers skipped */
     uint8_t rsv_ok;           /* bits that a negotiated extension uses; none yet */
+    bool moved;               /* something was done to the stream of which it does not know (xw_ws_moved) */
     uint64_t now_ns;          /* of the poll or call in progress */
     uint64_t deadline_ns;     /* of the body, or of the close handshake; XW_NEVER */
     /* how it ended; the first cause decides */

@@ -8,7 +8,8 @@
 #include <string.h>
 
 /* Writes as much of src as the stream has room for. */
-static size_t write_some(struct xw_bs *bs, const uint8_t *src, size_t len) {
+static size_t write_some(struct xw_ws *ws, const uint8_t *src, size_t len) {
+    struct xw_bs *bs = ws->cfg.bs;
     size_t done = 0;
     while (done < len) {
         struct xw_mspan to = bs->ops->reserve(bs);
@@ -17,6 +18,7 @@ static size_t write_some(struct xw_bs *bs, const uint8_t *src, size_t len) {
             break;
         memcpy(to.p, src + done, n);
         bs->ops->commit(bs, n);
+        ws->moved = true;
         done += n;
     }
     return done;
@@ -28,7 +30,7 @@ bool ws_tx_hello_done(const struct xw_ws *ws) { return ws->tx.hello_sent == ws->
 static bool flush_stage(struct xw_ws *ws) {
     struct ws_tx *tx = &ws->tx;
     if (tx->stage_sent < tx->stage_len)
-        tx->stage_sent = (uint8_t)(tx->stage_sent + write_some(ws->cfg.bs, tx->stage + tx->stage_sent,
+        tx->stage_sent = (uint8_t)(tx->stage_sent + write_some(ws, tx->stage + tx->stage_sent,
                                                                (size_t)(tx->stage_len - tx->stage_sent)));
     if (tx->stage_sent < tx->stage_len)
         return false;
@@ -64,7 +66,7 @@ static void stage_control(struct xw_ws *ws, uint8_t opcode, const uint8_t *p, si
 void ws_tx_flush(struct xw_ws *ws) {
     struct ws_tx *tx = &ws->tx;
     if (!ws_tx_hello_done(ws)) {
-        tx->hello_sent += write_some(ws->cfg.bs, ws->cfg.assembly.p + tx->hello_sent, tx->hello_len - tx->hello_sent);
+        tx->hello_sent += write_some(ws, ws->cfg.assembly.p + tx->hello_sent, tx->hello_len - tx->hello_sent);
         if (!ws_tx_hello_done(ws))
             return;
     }
@@ -87,6 +89,7 @@ void ws_tx_flush(struct xw_ws *ws) {
      * failure */
     if (tx->shut_wanted && !tx->shut) {
         tx->shut = true;
+        ws->moved = true;
         ws->cfg.bs->ops->shutdown_wr(ws->cfg.bs);
     }
 }

@@ -170,9 +170,10 @@ def test_second_program_is_refused(veth: tuple[str, str], first: Any, second: An
         assert there is not None
         with pytest.raises(SetupError) as caught:
             Steering.attach(veth[0], second)
-        assert str(caught.value) == (
-            f"attach to {veth[0]}: XDP program {there.prog_id} (xw_steer, {first}) of this process "
-            f"is attached already; try: --replace")
+        assert caught.value.step == f"attach to {veth[0]}"
+        assert caught.value.cause == (
+            f"XDP program {there.prog_id} (xw_steer, {first}) of this process is attached already")
+        assert "Runtime" in caught.value.hint
         assert caught.value.errno == errno.EBUSY
         assert occupant(steering.ifindex) == there
 

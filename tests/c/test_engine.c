@@ -1,6 +1,7 @@
 /* The engine over an in-memory link to a host of our own stack: the whole way from xw_conn_open to events, no kernel. */
 #include "engine/engine.h"
 #include "xt_host.h"
+#include <pthread.h>
 #include <string.h>
 
 #ifndef __SANITIZE_ADDRESS__ /* gcc's name; the sanitizers bring an allocator of their own */
@@ -224,9 +225,43 @@ XT_TEST(bad_arguments_are_refused) {
     xt_host_free(&h);
 }
 
+struct elsewhere {
+    struct xt_host *h;
+    uint32_t id;
+    int poll, send, close, adopted;
+};
+
+static void *from_elsewhere(void *arg) {
+    static struct xw_event ev[4]; /* of this thread only: it is joined before the test goes on */
+    struct elsewhere *x = arg;
+    x->poll = xw_poll(x->h->e, x->h->now, ev, 4);
+    x->send = (int)xw_conn_send(x->h->e, x->id, 1, "hello", 5, x->h->now);
+    x->close = xw_conn_close(x->h->e, x->id, 1000, NULL, x->h->now);
+    xw_engine_adopt(x->h->e);
+    x->adopted = (int)xw_conn_send(x->h->e, x->id, 1, "hello", 5, x->h->now);
+    return NULL;
+}
+
+XT_TEST(another_thread_is_refused_until_it_adopts) {
+    struct xt_host h;
+    struct elsewhere x = { .h = &h, .id = opened(&h, &(struct xt_host_cfg){ .ws = true }) };
+    pthread_t t;
+    XT_EQ(pthread_create(&t, NULL, from_elsewhere, &x), 0);
+    XT_EQ(pthread_join(t, NULL), 0);
+    XT_EQ(x.poll, XW_ETHREAD);
+    XT_EQ(x.send, XW_ETHREAD);
+    XT_EQ(x.close, XW_ETHREAD);
+    XT_EQ(x.adopted, 5);
+    XT_EQ(xw_conn_send(h.e, x.id, 1, "hello", 5, h.now), XW_ETHREAD);
+    xw_engine_adopt(h.e);
+    XT_EQ(xt_host_run(&h, XW_EV_MESSAGE, 20)->len, 5);
+    xt_host_free(&h);
+}
+
 XT_MAIN(XT_RUN(message_comes_back_with_its_stamps), XT_RUN(close_handshake_ends_with_closed),
         XT_RUN(slots_are_used_again), XT_RUN(raw_stream_echoes_and_half_closes), XT_RUN(refused_connection_says_so),
         XT_RUN(syn_is_held_until_the_neighbour_is_known), XT_RUN(open_timeout_names_the_layer),
         XT_RUN(new_mac_takes_effect_with_the_next_packet), XT_RUN(paused_connection_delivers_nothing_and_loses_nothing),
         XT_RUN(abort_is_told_and_reaches_the_peer), XT_RUN(two_engines_do_not_notice_each_other),
-        XT_RUN(messages_allocate_nothing), XT_RUN(bad_arguments_are_refused))
+        XT_RUN(messages_allocate_nothing), XT_RUN(bad_arguments_are_refused),
+        XT_RUN(another_thread_is_refused_until_it_adopts))

@@ -67,7 +67,9 @@ def occupied(interface: str, other: Occupant | None) -> SetupError:
     what = f"XDP program {other.prog_id} ({other.name or 'unnamed'}, {other.mode})"
     owners = holders(other.link_id) if other.link_id else []
     if os.getpid() in dict(owners):
-        return SetupError(step, f"{what} of this process is attached already", "--replace", errno.EBUSY)
+        return SetupError(step, f"{what} of this process is attached already",
+                          "the Client, Runtime or event loop that has it, for all connections of the interface",
+                          errno.EBUSY)
     if owners:
         what += " of process " + ", ".join(f"{pid} ({name})" for pid, name in owners)
         hint = "kill " + " ".join(str(pid) for pid, _ in owners)

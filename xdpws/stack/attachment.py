@@ -71,16 +71,16 @@ class Attachment:
         self._watch: NeighbourWatch | None = None
         self._ports = DedicatedPorts()
         try:
-            plan = self._plan(destination, first=True)
+            plan = self._plan(destination)
             self._attach(plan)
         except BaseException:
             self.close()
             raise
         self.plan = plan
 
-    def _plan(self, destination: IPv4Address, first: bool) -> XdpPlan:
-        # After the first, the program on the interface is our own.
-        wish = XdpWish(self.options.mode, self.options.address, self.options.replace or not first)
+    def _plan(self, destination: IPv4Address) -> XdpPlan:
+        # Who else is on the interface is Steering's to tell: it knows the process. Later it is our own program.
+        wish = XdpWish(self.options.mode, self.options.address, replace=True)
         decision: Decision = plan_xdp(gather(self.options.interface, destination, self._nl), wish)
         if decision.plan is None:
             raise decision.error()
@@ -119,7 +119,7 @@ class Attachment:
 
         May wait some seconds for the next hop to be resolved. Raises SetupError.
         """
-        plan = self.plan if destination == self.plan.destination else self._plan(destination, first=False)
+        plan = self.plan if destination == self.plan.destination else self._plan(destination)
         if plan.ifindex != self.plan.ifindex:
             raise SetupError(f"route to {destination}", f"it leaves by {plan.lower.name}, not {self.plan.lower.name}")
         self._point(plan)

@@ -99,7 +99,9 @@ class Connection:
     def abort(self) -> None:
         """Cut the connection at once (RST)."""
         if self.closed is None and not self._engine.closed:
-            lib.xw_conn_abort(self._handle(), self.id, time.monotonic_ns())
+            rc: int = lib.xw_conn_abort(self._handle(), self.id, time.monotonic_ns())
+            if rc != Err.ENOCONN:
+                check(rc, "abort")
 
     def pause(self, paused: bool) -> None:
         """Stop (or resume) delivery; the window closes and the peer has to wait."""

@@ -1,7 +1,8 @@
 """`Engine`: the typed face of `struct xw_engine` (csrc/xw_api.h). It knows handles, not callbacks.
 
-An engine belongs to the thread that makes it. `check_thread` tells others so; what begins something calls it, what is
-hot does not (a core with assertions checks every call). Times are ns of CLOCK_MONOTONIC (`time.monotonic_ns()`).
+An engine belongs to the thread that makes it; a call from another one raises UsageError and changes nothing (the core
+looks at every call). When that thread has ended, `adopt` hands the engine over. Times are ns of CLOCK_MONOTONIC
+(`time.monotonic_ns()`).
 """
 from __future__ import annotations
 
@@ -61,7 +62,7 @@ class Engine:
         out = ffi.new("struct xw_engine **")
         check(lib.xw_engine_new(cfg, out), "create the engine", "choose smaller buffers or fewer connections")
         self.handle = out[0]
-        self._thread = threading.get_ident()
+        self._owner = threading.current_thread()
         self.batch = self.config.batch
         self.events = ffi.new("struct xw_event[]", self.batch)
 
@@ -72,12 +73,24 @@ class Engine:
 
     def check_thread(self) -> None:
         """Raise UsageError when this is not the engine's thread."""
-        if threading.get_ident() != self._thread:
-            raise UsageError("an engine and all that hangs from it belong to the thread that made it; this is another")
+        if self._owner is not threading.current_thread():
+            raise UsageError(f"an engine and all that hangs from it belong to its thread ({self._owner.name}); this is "
+                             "another")
+
+    def adopt(self) -> None:
+        """Make the calling thread the owner; UsageError while the thread that owns the engine is alive."""
+        if self._owner is threading.current_thread():
+            return
+        if self._owner.is_alive():
+            self.check_thread()
+        self._owner = threading.current_thread()
+        if self.handle != ffi.NULL:
+            lib.xw_engine_adopt(self.handle)
 
     def close(self) -> None:
-        """Abort every connection, close the device, free the memory. May be called again."""
+        """Abort every connection, close the device, free the memory. May be called again. Adopts the engine."""
         if self.handle != ffi.NULL:
+            self.adopt()
             lib.xw_engine_free(self.handle)
             self.handle = ffi.NULL
 

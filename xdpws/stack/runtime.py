@@ -159,7 +159,12 @@ class Runtime:
         self._service_at = 0
 
     def close(self) -> None:
-        """Take the program off the interface, abort what is open, free everything. May be called again."""
+        """Take the program off the interface, abort what is open, free everything. May be called again.
+
+        UsageError from another thread than the owner, as long as that is alive.
+        """
+        if not self.engine.closed:
+            self.engine.adopt()
         if self.attachment is not None:
             attachment, self.attachment = self.attachment, None
             attachment.close()

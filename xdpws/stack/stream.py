@@ -197,6 +197,7 @@ class Stream:
         """End both directions after what was sent, waiting at most `timeout`; cut what is left then."""
         try:
             if self._state.closed is None and not self._runtime.engine.closed:
+                self._runtime.engine.adopt()
                 self._connection.close()
                 self._until(lambda: self._state.closed is not None, timeout)
         except TimeoutError:
