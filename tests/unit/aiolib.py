@@ -35,7 +35,7 @@ async def server(handler: Handler, **options: Any) -> AsyncIterator[str]:
 
 def dial(url: str, **options: Any) -> xdpws.connect:
     """`xdpws.connect` over the socket transport, without keepalive."""
-    return xdpws.connect(url, **{"transport": "socket", "ping_interval": None, "close_timeout": 3, **options})
+    return xdpws.connect(url, **{"transport": "socket", "ping_interval": None, "close_timeout": 15, **options})
 
 
 async def echo(ws: ServerConnection) -> None:
