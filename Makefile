@@ -15,7 +15,7 @@ CFLAGS_clang := -O2 -DXW_CHECKED -Werror
 CFLAGS_gcc := -O2 -Werror
 CFLAGS_fuzz := -O1 -DXW_CHECKED -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 LDFLAGS_asan := -fsanitize=address,undefined
-LIBS := -lxdp -lbpf -lssl -lcrypto -lz -lelf
+LIBS := -lIPSec_MB -lxdp -lbpf -lssl -lcrypto -lz -lelf
 OUT := $(BUILD)/$(FLAVOUR)
 
 # bench drivers and examples live in tools/; csrc/ is the library

@@ -71,6 +71,9 @@ int xw_bpf_test_run(int prog_fd, const void *pkt, uint32_t len, uint32_t meta_le
 
 /* ---- TLS context (tls/tls.h) ------------------------------------------------------------------------------------ */
 struct xw_tls_ctx;
+/* who protects the records after the handshake: our own record layer where it serves the cipher suite (AES-GCM,
+ * ChaCha20-Poly1305), else OpenSSL; OpenSSL; our own or the connection fails */
+enum xw_tls_engine { XW_TLS_ENGINE_AUTO = 0, XW_TLS_ENGINE_OPENSSL = 1, XW_TLS_ENGINE_OWN = 2 };
 struct xw_tls_cfg {
     const char *ca_file;     /* PEM bundle; NULL: the system's store */
     const char *ca_dir;      /* hashed directory; NULL: none */
@@ -85,6 +88,7 @@ struct xw_tls_cfg {
     const char *keylog_file; /* NSS key log to append to; NULL: none */
     const uint8_t *spki_pins;/* pin_cnt SHA-256 hashes of accepted SubjectPublicKeyInfo, 32 bytes each; NULL: none */
     uint32_t pin_cnt;
+    uint8_t tls_engine;      /* enum xw_tls_engine */
 };
 /* error text of a failure through xw_setup_error */
 int xw_tls_ctx_new(const struct xw_tls_cfg *cfg, struct xw_tls_ctx **out);
@@ -239,6 +243,8 @@ struct xw_conn_info {
     uint64_t bytes_in, bytes_out, segs_in, segs_out;
     uint64_t retransmits, fast_retransmits, timeouts, dup_acks, ooo_segs, dup_segs, zero_windows, probes;
     char cipher[64];            /* TLS cipher suite, OpenSSL's name; "" */
+    char tls_engine[16];        /* who does the records: "own", "openssl"; "" before the handshake is done */
+    char tls_library[16];       /* who does their cryptography: "ipsec-mb", "evp", "openssl"; "" as above */
 };
 int xw_conn_info(struct xw_engine *e, uint32_t id, struct xw_conn_info *out);
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from cffi import FFI
 
 ROOT = Path(__file__).resolve().parent.parent
-LIBS = ["xdp", "bpf", "ssl", "crypto", "z", "elf"]
+LIBS = ["IPSec_MB", "xdp", "bpf", "ssl", "crypto", "z", "elf"]
 
 
 def declarations() -> str:

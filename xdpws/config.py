@@ -18,6 +18,7 @@ LoaderName = Literal["libbpf", "bcc"]
 ZeroCopy = Literal["auto", "on", "off"]
 NicTime = Literal["auto", "on", "off"]
 TlsVersion = Literal["1.2", "1.3"]
+TlsEngine = Literal["auto", "openssl", "own"]
 
 
 def _one_of(field: str, value: object, allowed: tuple[str, ...]) -> None:
@@ -102,6 +103,8 @@ class TlsOptions:
     ciphers: OpenSSL list for TLS 1.2; ciphersuites: for TLS 1.3; groups: key exchange groups. cert_file, key_file:
     client certificate. keylog_file: NSS key log to append to. pins: SHA-256 of accepted SubjectPublicKeyInfo, as 32
     bytes, hex, base64, "sha256/base64" or "sha256//base64".
+    engine: who protects the records after the handshake. "own": xdpws, for AES-GCM and ChaCha20-Poly1305 of TLS 1.2 and
+    1.3 (a connection with another suite fails); "openssl": OpenSSL; "auto": xdpws where it serves, else OpenSSL.
     """
 
     verify: bool = True
@@ -116,10 +119,12 @@ class TlsOptions:
     key_file: str | None = None
     keylog_file: str | None = None
     pins: tuple[str | bytes, ...] = ()
+    engine: TlsEngine = "auto"
 
     def __post_init__(self) -> None:
         _one_of("minimum", self.minimum, ("1.2", "1.3"))
         _one_of("maximum", self.maximum, ("1.2", "1.3"))
+        _one_of("engine", self.engine, ("auto", "openssl", "own"))
         if self.minimum > self.maximum:
             raise UsageError("minimum is above maximum: no TLS version is left")
         if self.cert_file is None and self.key_file is not None:

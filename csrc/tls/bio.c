@@ -29,25 +29,24 @@ size_t xw_tls_record_len(struct xw_tls *t) {
     return s.len >= len ? len : 0;
 }
 
-static bool next_record(struct xw_tls *t) {
+size_t xw_tls_next_record(struct xw_tls *t) {
     size_t len = t->budget ? xw_tls_record_len(t) : 0;
     if (!len)
-        return false;
+        return 0;
     const struct xw_bs_ops *ops = t->lower->ops;
     uint64_t off = ops->rx_offset(t->lower);
     struct xw_rxstamp unused;
     ops->stamp(t->lower, off, &unused, &t->rec_first);
     ops->stamp(t->lower, off + len - 1, &t->rec_last, &unused);
     t->budget--;
-    t->feed = len;
-    return true;
+    return len;
 }
 
 static int bio_read(BIO *bio, char *dst, size_t len, size_t *got) {
     struct xw_tls *t = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
     *got = 0;
-    if (!t->feed && !next_record(t)) {
+    if (!t->feed && !(t->feed = xw_tls_next_record(t))) {
         BIO_set_retry_read(bio);
         return 0;
     }
@@ -72,6 +71,7 @@ static int bio_write(BIO *bio, const char *src, size_t len, size_t *put) {
         t->lower->ops->commit(t->lower, n);
         t->wrote = true;
         *put += n;
+        xw_tls_own_wrote(t, room.p, n);
     }
     if (len && !*put) {
         BIO_set_retry_write(bio);

@@ -1,4 +1,5 @@
 /* tls/ctx.c: a TLS context from its settings. Cold: once per context, allocations and files are fine here. */
+#include "tls/aead.h"
 #include "tls/tls_priv.h"
 #include "base/err.h"
 #include "base/setup_error.h"
@@ -96,6 +97,9 @@ static int set_identity(SSL_CTX *ssl, const struct xw_tls_cfg *cfg) {
 /* One writev of a whole line to a file opened with O_APPEND: lines of several connections do not mix. */
 static void keylog_line(const SSL *ssl, const char *line) {
     const struct xw_tls_ctx *c = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    xw_tls_own_keylog(SSL_get_app_data(ssl), line);
+    if (c->keylog_fd < 0)
+        return;
     struct iovec iov[2] = { { (void *)(uintptr_t)line, strlen(line) }, { (void *)(uintptr_t)"\n", 1 } };
     ssize_t n = writev(c->keylog_fd, iov, 2);
     (void)n; /* a full disk must not end the connection */
@@ -107,7 +111,15 @@ static int set_keylog(struct xw_tls_ctx *c, const struct xw_tls_cfg *cfg) {
     c->keylog_fd = open(cfg->keylog_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (c->keylog_fd < 0)
         return xw_setup_failf(XW_ESYS, "open the key log %s", cfg->keylog_file);
-    SSL_CTX_set_keylog_callback(c->ssl, keylog_line);
+    return XW_OK;
+}
+
+static int set_engine(struct xw_tls_ctx *c, const struct xw_tls_cfg *cfg) {
+    if (cfg->tls_engine > XW_TLS_ENGINE_OWN)
+        return xw_setup_fail_text(XW_EINVAL, "choose the TLS record layer", "must be auto, openssl or own");
+    c->engine = cfg->tls_engine;
+    if (c->engine != XW_TLS_ENGINE_OPENSSL && xw_aead_lib_new(&c->aead))
+        return xw_setup_fail(XW_ENOMEM, "look up the cryptography of this CPU");
     return XW_OK;
 }
 
@@ -126,6 +138,8 @@ static int set_pins(struct xw_tls_ctx *c, const struct xw_tls_cfg *cfg) {
 
 static void set_behaviour(struct xw_tls_ctx *c) {
     SSL_CTX_set_app_data(c->ssl, c);
+    if (c->aead || c->keylog_fd >= 0)
+        SSL_CTX_set_keylog_callback(c->ssl, keylog_line);
     SSL_CTX_set_options(c->ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_OFF); /* tickets are read and forgotten */
     SSL_CTX_set_mode(c->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
@@ -140,6 +154,7 @@ static void set_behaviour(struct xw_tls_ctx *c) {
 static void destroy(struct xw_tls_ctx *c) {
     SSL_CTX_free(c->ssl);
     BIO_meth_free(c->bio);
+    xw_aead_lib_free(c->aead);
     if (c->keylog_fd >= 0)
         close(c->keylog_fd);
     free(c->pins);
@@ -170,6 +185,8 @@ int xw_tls_ctx_new(const struct xw_tls_cfg *cfg, struct xw_tls_ctx **out) {
         rc = set_keylog(c, cfg);
     if (!rc)
         rc = set_pins(c, cfg);
+    if (!rc)
+        rc = set_engine(c, cfg);
     if (rc) {
         destroy(c);
         ERR_clear_error();

@@ -32,7 +32,7 @@ static struct xw_bs_status lower_status(const struct xw_tls *t) {
 
 /* ---- failing --------------------------------------------------------------------------------------------------- */
 
-__attribute__((format(printf, 3, 4))) static void fail(struct xw_tls *t, int error, const char *fmt, ...) {
+void xw_tls_fail(struct xw_tls *t, int error, const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(t->why, sizeof t->why, fmt, ap);
@@ -46,15 +46,15 @@ static void fail_ssl(struct xw_tls *t, const char *doing) {
     char text[XW_TLS_TEXT_MAX - 64];
     xw_tls_queue_text(text, sizeof text);
     if (*t->cert)
-        fail(t, XW_ETLS, "%s", t->cert);
+        xw_tls_fail(t, XW_ETLS, "%s", t->cert);
     else
-        fail(t, XW_ETLS, "%s: %s", doing, text);
+        xw_tls_fail(t, XW_ETLS, "%s: %s", doing, text);
     t->lower->ops->shutdown_wr(t->lower);
     t->wrote = true;
 }
 
 static void fail_lower(struct xw_tls *t, const struct xw_bs_status *st) {
-    fail(t, st->error, "%s", t->lower->ops->error_text(t->lower));
+    xw_tls_fail(t, st->error, "%s", t->lower->ops->error_text(t->lower));
     t->sys_errno = st->sys_errno;
 }
 
@@ -67,7 +67,7 @@ static void check_lower_end(struct xw_tls *t) {
             fail_lower(t, &st);
     } else if (st.rx_eof && !t->rx_eof) {
         bool partial = t->lower->ops->peek(t->lower).len != 0;
-        fail(t, XW_ETLS, "%s: the peer ended the connection %s",
+        xw_tls_fail(t, XW_ETLS, "%s: the peer ended the connection %s",
              t->state == XW_BS_CONNECTING ? "TLS handshake failed" : "TLS stream truncated",
              partial ? "within a record" : "without close_notify");
     }
@@ -88,6 +88,10 @@ static bool wants_io(const struct xw_tls *t, int rc) {
 
 /* Encrypts what was committed, as far as the stream below has room, then says goodbye if that was asked for. */
 static void pump_out(struct xw_tls *t) {
+    if (xw_tls_own_on(t)) {
+        xw_tls_own_pump(t);
+        return;
+    }
     while (t->out_len && t->state == XW_BS_OPEN) {
         size_t n = 0;
         empty_queue();
@@ -137,12 +141,12 @@ static struct xw_mspan tls_reserve(struct xw_bs *b) {
         memmove(t->out, t->out + t->out_from, t->out_len);
         t->out_from = 0;
     }
-    return xw_mspan(t->out + t->out_len, sizeof t->out - t->out_len);
+    return xw_mspan(t->out + t->out_len, XW_TLS_PLAIN_MAX - t->out_len);
 }
 
 static void tls_commit(struct xw_bs *b, size_t n) {
     struct xw_tls *t = of(b);
-    XW_ASSERT(t->out_from + t->out_len + n <= sizeof t->out);
+    XW_ASSERT(t->out_from + t->out_len + n <= XW_TLS_PLAIN_MAX);
     t->out_len += (uint32_t)n;
     pump_out(t);
 }
@@ -170,13 +174,26 @@ static void tls_shutdown_wr(struct xw_bs *b) {
 
 static uint64_t clock_of(const struct xw_tls *t) { return t->clock ? t->clock(t->clock_arg) : 0; }
 
+/* The handshake ended with something that our record layer does not serve. */
+static void not_ours(struct xw_tls *t) {
+    xw_tls_own_free(t);
+    if (t->ctx->engine != XW_TLS_ENGINE_OWN)
+        return;
+    xw_tls_fail(t, XW_ETLS, "TLS handshake failed: the own record layer does not serve %s",
+                SSL_get_cipher_name(t->ssl));
+    t->lower->ops->shutdown_wr(t->lower);
+    t->wrote = true;
+}
+
 static void handshake(struct xw_tls *t) {
     t->budget = RECORDS_PER_HANDSHAKE_STEP;
     empty_queue();
     int rc = SSL_do_handshake(t->ssl);
-    if (rc == 1)
+    if (rc == 1) {
         t->state = XW_BS_OPEN;
-    else if (t->garbage || !wants_io(t, rc))
+        if (t->own && !xw_tls_take_over(t))
+            not_ours(t);
+    } else if (t->garbage || !wants_io(t, rc))
         fail_ssl(t, "TLS handshake failed");
 }
 
@@ -185,21 +202,32 @@ static bool can_decrypt(struct xw_tls *t) {
     return !t->rx_eof && xw_bytering_room(t->plain) >= XW_TLS_PLAIN_MAX && (t->feed || xw_tls_record_len(t));
 }
 
-static void decrypt_one(struct xw_tls *t) {
+void xw_tls_decrypted(struct xw_tls *t, size_t n, uint64_t begin_ns) {
+    struct xw_mark m = { .last = t->rec_last, .first = t->rec_first, .begin_ns = begin_ns, .done_ns = clock_of(t) };
+    xw_bytering_commit(t->plain, n);
+    m.end = t->plain->tail;
+    xw_marks_push(&t->marks, &m, t->plain->head);
+}
+
+static void ssl_read(struct xw_tls *t, uint64_t begin_ns) {
     struct xw_mspan room = xw_bytering_reserve(t->plain);
     size_t n = 0;
-    t->budget = RECORDS_PER_POLL;
     empty_queue();
-    uint64_t begin = clock_of(t);
-    if (XW_LIKELY(SSL_read_ex(t->ssl, room.p, XW_TLS_PLAIN_MAX, &n))) {
-        struct xw_mark m = { .last = t->rec_last, .first = t->rec_first, .begin_ns = begin, .done_ns = clock_of(t) };
-        xw_bytering_commit(t->plain, n);
-        m.end = t->plain->tail;
-        xw_marks_push(&t->marks, &m, t->plain->head);
-    } else if (SSL_get_error(t->ssl, 0) == SSL_ERROR_ZERO_RETURN) /* SSL_get_shutdown counts fatal alerts too */
+    if (XW_LIKELY(SSL_read_ex(t->ssl, room.p, XW_TLS_PLAIN_MAX, &n)))
+        xw_tls_decrypted(t, n, begin_ns);
+    else if (SSL_get_error(t->ssl, 0) == SSL_ERROR_ZERO_RETURN) /* SSL_get_shutdown counts fatal alerts too */
         t->rx_eof = true;
     else if (t->garbage || !wants_io(t, 0))
         fail_ssl(t, "TLS read failed");
+}
+
+static void decrypt_one(struct xw_tls *t) {
+    uint64_t begin_ns = clock_of(t);
+    t->budget = RECORDS_PER_POLL;
+    if (XW_LIKELY(xw_tls_own_on(t)))
+        xw_tls_own_read(t, begin_ns);
+    else
+        ssl_read(t, begin_ns);
 }
 
 /* Behind close_notify nothing counts (RFC 8446 6.1), but it must not block the end of the stream below. */
@@ -263,7 +291,7 @@ static void tls_abort(struct xw_bs *b) {
     struct xw_tls *t = of(b);
     t->lower->ops->abort(t->lower);
     if (t->state != XW_BS_FAILED)
-        fail(t, XW_ECLOSED, "%s", xw_strerror(XW_ECLOSED));
+        xw_tls_fail(t, XW_ECLOSED, "%s", xw_strerror(XW_ECLOSED));
 }
 
 static uint64_t tls_deadline(const struct xw_bs *b) {
@@ -276,7 +304,7 @@ static void tls_status(const struct xw_bs *b, struct xw_bs_status *out) {
     struct xw_bs_status st = lower_status(t);
     *out = (struct xw_bs_status){ .state = t->state, .error = t->error, .sys_errno = t->sys_errno, .rx_eof = t->rx_eof,
                                   .tx_shut = t->tx_shut,
-                                  .tx_drained = !t->out_len && t->notified == t->tx_shut && st.tx_drained };
+                                  .tx_drained = !t->out_len && !xw_tls_own_staged(t) && t->notified == t->tx_shut && st.tx_drained };
     if (t->state == XW_BS_OPEN && t->rx_eof && t->notified && (st.state == XW_BS_CLOSED || st.state == XW_BS_FAILED))
         out->state = XW_BS_CLOSED;
 }
@@ -291,6 +319,7 @@ static const char *tls_error_text(const struct xw_bs *b) { return of_const(b)->w
 
 static void destroy(struct xw_tls *t) {
     SSL_free(t->ssl);
+    xw_tls_own_free(t);
     xw_tls_ctx_free(t->ctx);
     OPENSSL_cleanse(t->out, sizeof t->out);
     free(t);
@@ -345,7 +374,8 @@ int xw_tls_new(struct xw_tls_ctx *ctx, struct xw_bs *lower, const char *server_n
     t->clock = clock;
     t->clock_arg = clock_arg;
     t->state = XW_BS_CONNECTING;
-    int rc = make_ssl(t, server_name);
+    int rc = ctx->aead && xw_tls_own_new(t) ? xw_setup_fail(XW_ENOMEM, "allocate a TLS record layer")
+                                            : make_ssl(t, server_name);
     if (rc) {
         destroy(t);
         return rc;
@@ -365,11 +395,14 @@ void xw_tls_info(const struct xw_bs *tls, struct xw_conn_info *out) {
     const struct xw_tls *t = of_const(tls);
     const SSL_CIPHER *cipher = SSL_get_current_cipher(t->ssl);
     out->tls_version = 0;
-    out->cipher[0] = 0;
+    out->cipher[0] = out->tls_engine[0] = out->tls_library[0] = 0;
     if (t->state == XW_BS_CONNECTING || !cipher)
         return;
     out->tls_version = SSL_version(t->ssl) == TLS1_3_VERSION ? 13 : 12;
     snprintf(out->cipher, sizeof out->cipher, "%s", SSL_CIPHER_get_name(cipher));
+    bool own = xw_tls_own_on(t);
+    snprintf(out->tls_engine, sizeof out->tls_engine, "%s", own ? "own" : "openssl");
+    snprintf(out->tls_library, sizeof out->tls_library, "%s", own ? xw_tls_own_library(t) : "openssl");
 }
 
 struct xw_bs *xw_tls_lower(const struct xw_bs *tls) { return of_const(tls)->lower; }

@@ -31,7 +31,7 @@ int xw_tls_new(struct xw_tls_ctx *ctx, struct xw_bs *lower, const char *server_n
 /* xw_tls_record_times: when decryption of the record with this plain offset began and ended; 0 and 0 if it is not
  * known. */
 void xw_tls_record_times(const struct xw_bs *tls, uint64_t off, uint64_t *begin_ns, uint64_t *end_ns);
-/* xw_tls_info: fills tls_version and cipher (0 and "" before the handshake is done). */
+/* xw_tls_info: fills tls_version, cipher, tls_engine and tls_library (0 and "" before the handshake is done). */
 void xw_tls_info(const struct xw_bs *tls, struct xw_conn_info *out);
 /* xw_tls_lower: the stream below. */
 struct xw_bs *xw_tls_lower(const struct xw_bs *tls);

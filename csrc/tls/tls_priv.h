@@ -11,12 +11,16 @@
 /* Why a connection failed, for people: a reason, a subject and the names of a certificate. Longer is cut. */
 #define XW_TLS_TEXT_MAX 768u
 
+struct xw_aead_lib;
+
 struct xw_tls_ctx {
     SSL_CTX *ssl;
     BIO_METHOD *bio;
     uint8_t *pins;       /* pin_cnt * XW_TLS_PIN_LEN */
     uint32_t pin_cnt;
     bool verify;
+    uint8_t engine;      /* enum xw_tls_engine */
+    struct xw_aead_lib *aead; /* NULL: OpenSSL does the records */
     int keylog_fd;       /* -1: none */
     uint32_t refs;       /* contexts are shared by engines, that is threads: atomic */
 };
@@ -29,6 +33,7 @@ struct xw_tls {
     uint64_t (*clock)(void *arg);
     void *clock_arg;
     SSL *ssl;
+    struct xw_tls_own *own; /* our record layer; NULL: not wanted */
     enum xw_bs_state state; /* CLOSED is never stored: it follows from the flags and the stream below */
     int error, sys_errno;
     bool rx_eof;         /* close_notify came */
@@ -43,7 +48,7 @@ struct xw_tls {
     struct xw_marks marks;
     /* plaintext that was committed and not yet encrypted: out[out_from, out_from + out_len) */
     uint32_t out_from, out_len;
-    uint8_t out[XW_TLS_PLAIN_MAX];
+    uint8_t out[XW_TLS_PLAIN_MAX + 1]; /* the last byte: see xw_rec_seal */
     char host[256];      /* name to verify, for error texts */
     char why[XW_TLS_TEXT_MAX];   /* error_text */
     char cert[XW_TLS_TEXT_MAX];  /* why the certificate was refused; "" if it was not */
@@ -55,6 +60,28 @@ BIO_METHOD *xw_tls_bio_method(void);
 /* xw_tls_record_len: bytes of the complete record at the head of the stream below; 0: not complete yet. What is no TLS
  * record at all counts as complete, so that OpenSSL gets to refuse it. */
 size_t xw_tls_record_len(struct xw_tls *t);
+
+/* xw_tls_next_record: xw_tls_record_len of the next record that this poll's budget allows; notes its stamps. */
+size_t xw_tls_next_record(struct xw_tls *t);
+
+/* tls.c */
+__attribute__((format(printf, 3, 4))) void xw_tls_fail(struct xw_tls *t, int error, const char *fmt, ...);
+/* xw_tls_decrypted: n bytes of a record's content lie behind the plain ring's end: commits them with their times. */
+void xw_tls_decrypted(struct xw_tls *t, size_t n, uint64_t begin_ns);
+
+/* handover.c */
+int xw_tls_own_new(struct xw_tls *t);                             /* XW_ENOMEM */
+void xw_tls_own_free(struct xw_tls *t);
+void xw_tls_own_keylog(struct xw_tls *t, const char *line);       /* a line of OpenSSL's key log */
+void xw_tls_own_wrote(struct xw_tls *t, const void *bytes, size_t len); /* what OpenSSL wrote */
+/* xw_tls_take_over: the handshake has just ended; false: this cipher suite (or OpenSSL's state) does not allow it. */
+bool xw_tls_take_over(struct xw_tls *t);
+bool xw_tls_own_on(const struct xw_tls *t);                       /* it took over */
+bool xw_tls_own_staged(const struct xw_tls *t);                   /* a sealed record waits for room */
+const char *xw_tls_own_library(const struct xw_tls *t);           /* who does the cryptography */
+void xw_tls_own_pump(struct xw_tls *t);                           /* as pump_out of tls.c */
+void xw_tls_own_read(struct xw_tls *t, uint64_t begin_ns);        /* one record with data, if there is one */
+void xw_tls_own_fail(struct xw_tls *t, int alert, const char *why); /* alert -1: none is sent */
 
 /* verify.c */
 /* xw_tls_verify_cert: SSL_CTX_set_cert_verify_callback's: chain, name and pins; fills cert of the connection. arg:

@@ -7,6 +7,7 @@
 #include <openssl/err.h>
 
 static uint8_t sent[70000], got[70000];
+static enum xt_engine records_by;
 
 /* Handshake, then a few record sizes each way. */
 static void exchange(const struct xt_tls_opt *o, const char *cipher, int version) {
@@ -19,6 +20,9 @@ static void exchange(const struct xt_tls_opt *o, const char *cipher, int version
     xw_tls_info(x.tls, &info);
     XT_STR(info.cipher, cipher);
     XT_EQ(info.tls_version, version);
+    XT_STR(info.tls_engine, records_by == XT_OPENSSL ? "openssl" : "own");
+    if (records_by == XT_OWN_EVP)
+        XT_STR(info.tls_library, "evp");
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         xt_pattern(sent, sizes[i], (uint32_t)i);
         xt_srv_write(&x, sent, sizes[i]);
@@ -541,7 +545,10 @@ XT_TEST(stamps_of_first_and_last_packet_and_decrypt_times) {
     xt_tls_close(&x);
 }
 
-XT_MAIN(XT_RUN(tls13_suites_with_both_kinds_of_key), XT_RUN(tls12_suites_with_both_kinds_of_key),
+/* All of it three times: with OpenSSL's record layer, and with ours over each of its libraries. */
+int main(int argc, char **argv) {
+    static const struct xt_case cases[] = {
+        XT_RUN(tls13_suites_with_both_kinds_of_key), XT_RUN(tls12_suites_with_both_kinds_of_key),
         XT_RUN(hello_retry_request),
         XT_RUN(only_the_versions_that_the_context_allows), XT_RUN(handshake_byte_by_byte),
         XT_RUN(handshake_cut_at_sampled_offsets), XT_RUN(one_record_a_poll), XT_RUN(key_update_both_ways),
@@ -551,4 +558,13 @@ XT_MAIN(XT_RUN(tls13_suites_with_both_kinds_of_key), XT_RUN(tls12_suites_with_bo
         XT_RUN(end_during_the_handshake), XT_RUN(corrupted_record_is_refused_with_an_alert),
         XT_RUN(what_is_not_tls_is_refused), XT_RUN(nothing_is_decrypted_without_room),
         XT_RUN(what_finds_no_room_below_is_kept), XT_RUN(goodbye_waits_for_room),
-        XT_RUN(stamps_of_first_and_last_packet_and_decrypt_times))
+        XT_RUN(stamps_of_first_and_last_packet_and_decrypt_times)
+    };
+    int rc = 0;
+    for (enum xt_engine e = XT_OPENSSL; e < XT_ENGINES; e++) {
+        fprintf(stderr, "records by %s\n", xt_engine_name(e));
+        xt_tls_engine(records_by = e);
+        rc |= xt_main(cases, sizeof cases / sizeof *cases, argc, argv);
+    }
+    return rc;
+}

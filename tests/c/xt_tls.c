@@ -1,6 +1,8 @@
 #include "xt_tls.h"
 #include "xt.h"
 #include "base/err.h"
+#include "tls/aead.h"
+#include "tls/tls_priv.h"
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -93,6 +95,20 @@ const struct xt_cert *xt_leaf(enum xt_key kind) {
     return &common_leaf[kind];
 }
 
+static enum xt_engine engine = XT_OWN_MB;
+
+void xt_tls_engine(enum xt_engine e) { engine = e; }
+
+const char *xt_engine_name(enum xt_engine e) {
+    static const char *const names[] = { "openssl", "own, ipsec-mb", "own, evp" };
+    return names[e];
+}
+
+static void choose_engine(struct xw_tls_cfg *cfg) {
+    if (cfg->tls_engine == XW_TLS_ENGINE_AUTO)
+        cfg->tls_engine = engine == XT_OPENSSL ? XW_TLS_ENGINE_OPENSSL : XW_TLS_ENGINE_OWN;
+}
+
 static void open_server(struct xt_tls *x, const struct xt_tls_opt *o) {
     const struct xt_cert *c = o->cert ? o->cert : xt_leaf(XT_EC);
     x->srv_ctx = SSL_CTX_new(TLS_server_method());
@@ -125,11 +141,15 @@ void xt_tls_open(struct xt_tls *x, const struct xt_tls_opt *o) {
     struct xw_tls_cfg cfg = o->client;
     if (!o->custom)
         cfg = (struct xw_tls_cfg){ .verify = 1, .ca_file = xt_ca_file() };
+    if (!o->raw_engine)
+        choose_engine(&cfg);
     open_server(x, o);
     XT_EQ(xw_bs_mem_pair(&mc, &x->low, &x->far), XW_OK);
     XT_EQ(xw_bytering_map(&x->plain, o->plain_len ? o->plain_len : 65536), XW_OK);
     if (xw_tls_ctx_new(&cfg, &x->ctx))
         XT_FAIL("context: %s", xw_setup_error(NULL));
+    if (x->ctx->aead) /* a CPU that libipsec-mb does not serve runs both as EVP */
+        xw_aead_lib_prefer(x->ctx->aead, engine == XT_OWN_EVP ? XW_AEAD_EVP : XW_AEAD_AUTO);
     if (xw_tls_new(x->ctx, x->low, o->server_name ? o->server_name : "feed.example", &x->plain, o->clock,
                    o->clock_arg, &x->tls))
         XT_FAIL("connection: %s", xw_setup_error(NULL));

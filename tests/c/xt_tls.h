@@ -26,6 +26,11 @@ void xt_cert_save(const struct xt_cert *c, bool with_key, char *path);
 /* SHA-256 of the SubjectPublicKeyInfo */
 void xt_cert_pin(const struct xt_cert *c, uint8_t out[32]);
 
+/* Which record layer the clients that say nothing about it get: OpenSSL's, our own with each of its libraries. */
+enum xt_engine { XT_OPENSSL, XT_OWN_MB, XT_OWN_EVP, XT_ENGINES };
+void xt_tls_engine(enum xt_engine engine);
+const char *xt_engine_name(enum xt_engine engine);
+
 struct xt_tls_opt {
     uint8_t version;               /* 12 or 13; 0: whatever comes out */
     const char *ciphers12, *ciphers13; /* of the server */
@@ -35,6 +40,7 @@ struct xt_tls_opt {
     const struct xt_cert *chain;   /* sent with it; NULL: none */
     struct xw_tls_cfg client;      /* as is, when custom is set; else it verifies against the common CA */
     bool custom;
+    bool raw_engine;               /* the client's tls_engine is as it says, auto included */
     int tickets;                   /* TLS 1.3 session tickets that the server sends */
     uint32_t rcv_len, snd_len;     /* of the pair; 0: 65536 */
     uint32_t plain_len;            /* 0: 65536 */

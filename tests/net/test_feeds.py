@@ -60,6 +60,24 @@ def test_synthetic_feed_is_complete(topo: Topology, way: str) -> None:
     check(topo, "synthetic", way, "--count", "20000")
 
 
+SUITES = {"TLS_AES_128_GCM_SHA256": "1.3", "TLS_AES_256_GCM_SHA384": "1.3", "TLS_CHACHA20_POLY1305_SHA256": "1.3",
+          "ECDHE-ECDSA-AES128-GCM-SHA256": "1.2", "ECDHE-ECDSA-AES256-GCM-SHA384": "1.2",
+          "ECDHE-ECDSA-CHACHA20-POLY1305": "1.2"}
+"""Cipher suite → its version of TLS."""
+
+
+@pytest.mark.parametrize("engine", ["own", "openssl"])
+@pytest.mark.parametrize("way", ["xdp-native", "socket"])
+@pytest.mark.parametrize("suite", SUITES)
+def test_every_suite_by_both_record_layers(topo: Topology, suite: str, way: str, engine: str) -> None:
+    with sim_process("synthetic", "--speed", "max", "--listen", f"{topo.srv_ip}:0", "--count", "5000", "--records",
+                     "random", "--tls", SUITES[suite], "--ciphers", suite, netns=topo.srv_ns) as sim:
+        report = attach(topo, topo.cli_if, sim.url, "--ca", str(sim.ca), *WAYS[way], "--tls-engine", engine)
+    assert (report["messages"], report["rx_sha256"]) == (sim.ready["messages"], sim.ready["rx_sha256"])
+    assert (report["tls"]["cipher"], report["tls"]["engine"]) == (suite, engine)
+    assert report["close_code"] == 1000
+
+
 @pytest.mark.parametrize("way", ["xdp-native", "socket"])
 @pytest.mark.parametrize("shape", [("--records", "random"), ("--records", "coalesce:20"),
                                    ("--fragment", "interleaved")])

@@ -28,8 +28,8 @@ from xdpws.errors import XdpwsError
 @click.option("--wait", is_flag=True, help="Wait in poll() instead of spinning on the rings.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout at the end, nothing else there.")
 def attach(interface: str, urls: tuple[str, ...], transport: Any, ca: str | None, insecure: bool,
-           tls_version: str | None, keylog: str | None, count: int | None, seconds: float | None, wait: bool,
-           as_json: bool, **xdp_values: Any) -> int:
+           tls_version: str | None, tls_engine: Any, keylog: str | None, count: int | None, seconds: float | None,
+           wait: bool, as_json: bool, **xdp_values: Any) -> int:
     """Attach to IFACE, connect to each URL and receive until the end, Ctrl-C, N messages or S seconds.
 
     The steering program leaves the interface with this process, however it ends. Everything that is not of these
@@ -38,7 +38,7 @@ def attach(interface: str, urls: tuple[str, ...], transport: Any, ca: str | None
     Exit code: 0 received and ended in order, 1 the environment or a peer did not allow it, 2 wrong usage.
     """
     receiver = Receiver(urls, transport=transport, xdp=xdp_from(interface, not wait, xdp_values),
-                        tls=tls_from(ca, insecure, tls_version, keylog), count=count, busy_poll=not wait)
+                        tls=tls_from(ca, insecure, tls_version, keylog, tls_engine), count=count, busy_poll=not wait)
     try:
         _show(receiver, seconds, live=not as_json and sys.stderr.isatty())
     except XdpwsError as error:
@@ -91,7 +91,8 @@ def summary(report: dict[str, Any]) -> Table:
         "mode": " ".join(str(v) for v in (report["xdp_mode"], report["loader"],
                                           "zero-copy" if report["zero_copy"] else "copy") if v)
                 if report["transport"] == "xdp" else "",
-        "TLS": f"{report['tls']['version'] / 10:.1f} {report['tls']['cipher']}" if report["tls"]["version"] else "none",
+        "TLS": "{:.1f} {cipher}, records by {engine} ({library})".format(report["tls"]["version"] / 10, **report["tls"])
+               if report["tls"]["version"] else "none",
         "messages": f"{report['messages']:,} ({report['bytes']:,} bytes in {report['seconds']:.3f} s)",
         "SHA-256": report["rx_sha256"],
         "closed with": report["close_code"] if report["close_code"] is not None else "by us",

@@ -21,14 +21,14 @@ from xdpws.errors import ConnectionClosedError, ConnectionClosedOK
 @click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="A further header of the request.")
 @click.option("--quiet", is_flag=True, help="Say nothing on stderr about transport and close.")
 def connect(url: str, interface: str | None, transport: Any, ca: str | None, insecure: bool, tls_version: str | None,
-            keylog: str | None, headers: tuple[str, ...], quiet: bool, **xdp_values: Any) -> int:
+            tls_engine: Any, keylog: str | None, headers: tuple[str, ...], quiet: bool, **xdp_values: Any) -> int:
     """Connect to URL; messages go to stdout, each on a line, and lines of stdin are sent as text messages.
 
     Needs no privilege over the socket transport. At the end of stdin receiving goes on until the server closes or
     Ctrl-C. Exit code: 0 closed in order, 1 otherwise, 2 wrong usage.
     """
     xdp = xdp_from(interface, False, xdp_values) if interface else None
-    tls = tls_from(ca, insecure, tls_version, keylog)
+    tls = tls_from(ca, insecure, tls_version, keylog, tls_engine)
     fields = [tuple(part.strip() for part in header.split(":", 1)) for header in headers]
     if any(len(field) != 2 for field in fields):
         raise click.UsageError("--header must be NAME:VALUE")

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from xdpws.config import TlsOptions, XdpOptions
+from xdpws.config import TlsEngine, TlsOptions, XdpOptions
 from xdpws.errors import UsageError
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -24,6 +24,8 @@ tls_options = _all([
     click.option("--ca", type=click.Path(dir_okay=False), help="PEM file of trusted CAs instead of the system's."),
     click.option("--insecure", is_flag=True, help="Do not verify the certificate. Anybody may be the server then."),
     click.option("--tls-version", type=click.Choice(["1.2", "1.3"]), help="Allow only this version of TLS."),
+    click.option("--tls-engine", type=click.Choice(["auto", "openssl", "own"]), default="auto", show_default=True,
+                 help="Who protects the records after the handshake: OpenSSL, or xdpws itself."),
     click.option("--keylog", type=click.Path(dir_okay=False), help="Append the TLS secrets to this file."),
 ])
 """Options of every command that makes TLS connections."""
@@ -44,13 +46,14 @@ xdp_options = _all([
 """Options of every command that attaches to an interface."""
 
 
-def tls_from(ca: str | None, insecure: bool, tls_version: str | None, keylog: str | None) -> TlsOptions:
+def tls_from(ca: str | None, insecure: bool, tls_version: str | None, keylog: str | None,
+             engine: TlsEngine) -> TlsOptions:
     """TLS settings of the command line."""
     if insecure and ca:
         raise UsageError("--ca and --insecure exclude each other")
     low, high = (tls_version, tls_version) if tls_version else ("1.2", "1.3")
     return TlsOptions(verify=not insecure, ca_file=ca, minimum=low, maximum=high,  # type: ignore[arg-type]
-                      keylog_file=keylog)
+                      keylog_file=keylog, engine=engine)
 
 
 def xdp_from(interface: str, busy_poll: bool, values: dict[str, Any]) -> XdpOptions:

@@ -12,6 +12,8 @@ from xdpws.timestamps import Stamps
 
 LAYERS = ("", "net", "tcp", "tls", "http", "websocket")
 TRANSPORTS = {1: "xdp", 2: "socket"}
+TEXTS = ("cipher", "tls_engine", "tls_library")
+"""Fields of `struct xw_conn_info` that are text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,6 @@ class Connection:
         result: dict[str, int | str] = {}
         for name, _ in ffi.typeof("struct xw_conn_info").fields:
             value = getattr(out, name)
-            result[name] = text(value) if name == "cipher" else int(value)
+            result[name] = text(value) if name in TEXTS else int(value)
         result["transport"] = TRANSPORTS.get(out.transport, "")
         return result

@@ -7,6 +7,7 @@ from xdpws._ffi import check, ffi, lib
 from xdpws.config import TlsOptions, pin_bytes
 
 _VERSIONS = {"1.2": 12, "1.3": 13}
+_ENGINES = {"auto": lib.XW_TLS_ENGINE_AUTO, "openssl": lib.XW_TLS_ENGINE_OPENSSL, "own": lib.XW_TLS_ENGINE_OWN}
 
 
 class TlsContext:
@@ -29,7 +30,8 @@ class TlsContext:
             "version_min": _VERSIONS[o.minimum], "version_max": _VERSIONS[o.maximum],
             "ciphers12": string(o.ciphers), "ciphers13": string(o.ciphersuites), "groups": string(o.groups),
             "cert_file": string(o.cert_file), "key_file": string(o.key_file), "keylog_file": string(o.keylog_file),
-            "spki_pins": pin_array if pins else ffi.NULL, "pin_cnt": len(o.pins)})
+            "spki_pins": pin_array if pins else ffi.NULL, "pin_cnt": len(o.pins),
+            "tls_engine": _ENGINES[o.engine]})
         out = ffi.new("struct xw_tls_ctx **")
         check(lib.xw_tls_ctx_new(cfg, out), "set up TLS")
         self.handle = ffi.gc(out[0], lib.xw_tls_ctx_free)
