@@ -64,7 +64,7 @@ static unsigned end(struct xw_engine *e, struct xw_conn *c, struct xw_event *ev,
     ev->error = error;
     ev->code = 1006;
     if (detail != c->text) {
-        bool more = detail && *detail;
+        bool more = detail && *detail && strcmp(detail, xw_strerror(error)) != 0;
         snprintf(c->text, sizeof c->text, "%s: %s%s%s", layer_name(layer), error ? xw_strerror(error) : "closed",
                  more ? ": " : "", more ? detail : "");
     }

@@ -49,10 +49,13 @@ def keepalive(nl: Netlink, index: int, ip: IPv4Address) -> None:
     """Keeps the kernel's entry for `ip` alive and verified. Never blocks and never raises.
 
     Without CAP_NET_ADMIN a datagram to the discard port does the same. A refusal is of no consequence: the next call
-    tries again, and that an interface is down or gone is the watch's to tell.
+    tries again, and that an interface is down or gone is the watch's to tell. An entry that the administrator made is
+    left alone: Linux takes its permanence away when it is told of its use.
     """
     try:
-        _use(nl, index, ip)
+        entry = find_neighbour(nl, index, ip)
+        if entry is None or entry.state not in (Nud.PERMANENT, Nud.NOARP):
+            _use(nl, index, ip)
     except OSError:
         pass
 
