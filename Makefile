@@ -36,3 +36,4 @@ include tools/mk/bpf.mk
 include tools/mk/test.mk
 include tools/mk/fuzz.mk
 include tools/mk/bench.mk
+include tools/mk/stack.mk

@@ -27,6 +27,7 @@ INCLUDES: dict[str, tuple[str, ...]] = {
     "dev": ("dev/", "mem/", "base/", "shared.h", *API),
     "net": ("net/", "wire/", "dev/dev.h", "mem/", "base/", *API),
     "tcp": ("tcp/", "net/", "wire/", "dev/dev.h", "mem/", "base/", *API),
+    "stack": ("stack/", "tcp/", "net/", "wire/", "mem/", "base/", "xw_stack.h", *API),
     "bs": ("bs/", "mem/", "base/", *API),
     "tls": ("tls/", "bs/bs.h", "bs/marks.h", "mem/", "base/", *API),
     "ws": ("ws/", "bs/bs.h", "mem/", "base/", *API),

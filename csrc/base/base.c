@@ -1,8 +1,6 @@
-/* base/base.c: texts of the error and drop tables, and the end of a failed assertion. */
-#include "base/assert.h"
+/* base/base.c: texts of the error and drop tables. */
 #include "base/err.h"
-#include <stdio.h>
-#include <stdlib.h>
+#include <stddef.h>
 
 const char *xw_strerror(int rc) {
     switch (rc) {
@@ -28,9 +26,4 @@ const char *xw_drop_name(int reason) {
 
 const char *xw_drop_text(int reason) {
     return reason < 0 || reason >= XW_DROP_COUNT ? NULL : drops[reason].text;
-}
-
-_Noreturn void xw_assert_fail(const char *expr, const char *file, int line) {
-    fprintf(stderr, "xdpws: assertion failed at %s:%d: %s\n", file, line, expr);
-    abort();
 }

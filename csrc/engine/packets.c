@@ -1,29 +1,6 @@
 /* engine/packets.c: device ↔ network layer ↔ TCP. */
 #include "engine/engine.h"
-
-static enum xw_tcp_icmp icmp_kind(const struct xw_net_icmp *m) {
-    switch (m->kind) {
-    case XW_NET_ICMP_UNREACH_HARD: return m->code == 2 ? XW_TCP_ICMP_PROTO : XW_TCP_ICMP_PORT;
-    case XW_NET_ICMP_PROHIBITED: return XW_TCP_ICMP_ADMIN;
-    case XW_NET_ICMP_FRAG_NEEDED: return XW_TCP_ICMP_FRAG;
-    case XW_NET_ICMP_TIME_EXCEEDED: return XW_TCP_ICMP_TTL;
-    case XW_NET_ICMP_UNREACH_SOFT:
-    case XW_NET_ICMP_PARAM_PROBLEM:
-    case XW_NET_ICMP_SOURCE_QUENCH: break;
-    }
-    return XW_TCP_ICMP_HOST;
-}
-
-static void icmp_input(struct xw_engine *e, const struct xw_net_icmp *m, uint64_t now_ns) {
-    struct xw_tcp_tuple t = { .local_ip = m->local_ip, .remote_ip = m->remote_ip,
-                              .local_port = m->local_port, .remote_port = m->remote_port };
-    if (m->kind == XW_NET_ICMP_SOURCE_QUENCH || m->kind == XW_NET_ICMP_PARAM_PROBLEM)
-        return; /* RFC 6633; RFC 1122 3.2.2.5 leaves a problem of parameters to the user */
-    /* TCP checks that the quoted segment is in flight (RFC 5927 4) before anybody believes the MTU. */
-    if (xw_tcp_icmp_error(e->tcp, &t, (struct xw_seq){ m->seq }, icmp_kind(m), m->mtu, now_ns) == XW_DROP_NONE &&
-        m->kind == XW_NET_ICMP_FRAG_NEEDED)
-        xw_net_path_mtu_set(e->net, m->remote_ip, m->mtu, now_ns);
-}
+#include "stack/icmp_route.h"
 
 void xw_packets_receive(struct xw_engine *e, uint64_t now_ns) {
     struct xw_pkt pkts[XW_RX_BURST_MAX];
@@ -42,7 +19,7 @@ void xw_packets_receive(struct xw_engine *e, uint64_t now_ns) {
         case XW_NET_TCP:
             xw_tcp_input(e->tcp, rx.tcp.src, rx.tcp.dst, rx.tcp.seg, !(p->valid & XW_PKT_CSUM), &stamp, now_ns);
             break;
-        case XW_NET_ICMP_ERROR: icmp_input(e, &rx.icmp, now_ns); break;
+        case XW_NET_ICMP_ERROR: xw_icmp_route(e->tcp, e->net, &rx.icmp, now_ns); break;
         case XW_NET_CONSUMED:
         case XW_NET_DROPPED: break;
         }
@@ -67,11 +44,14 @@ static int segment_write(struct xw_engine *e, const struct xw_tcp_seg *g, struct
     struct xw_mspan room = xw_mspan(b->data, b->cap);
     size_t head = xw_net_header_len(e->net), len = xw_tcp_seg_len(g);
     int rc = xw_net_route(e->net, g->tuple.remote_ip, hop);
+    bool made = rc == 1; /* its path MTU may be another one than the connection knows */
     if (rc >= 0)
         rc = xw_net_eth_ip(e->net, hop, room, len, &ip, now_ns);
     if (rc < 0)
         return rc;
     xw_tcp_seg_emit(g, xw_mspan(b->data + head, b->cap - head));
+    if (made && c)
+        xw_tcp_set_mtu(g->conn, hop->mtu, now_ns);
     return (int)(head + len);
 }
 

@@ -16,11 +16,7 @@ static uint32_t plateau_below(uint32_t mtu) {
  * asks for some floor); 552 is what Linux keeps to, links with less have all but died out. */
 #define PATH_MTU_FLOOR 552u
 
-static void frag_needed(struct xw_tcp *c, uint32_t mtu, uint64_t now) {
-    if (mtu < XW_MTU_MIN)
-        mtu = plateau_below(c->path_mtu);
-    if (mtu >= c->path_mtu)
-        return;
+static void shrink(struct xw_tcp *c, uint32_t mtu, uint64_t now) {
     if (mtu < PATH_MTU_FLOOR) {
         c->df = false;
         mtu = c->path_mtu < PATH_MTU_FLOOR ? c->path_mtu : PATH_MTU_FLOOR;
@@ -33,7 +29,29 @@ static void frag_needed(struct xw_tcp *c, uint32_t mtu, uint64_t now) {
             xw_tcp_rec_mark_lost(c, r); /* cut anew; not a sign of congestion, cwnd stays */
     }
     c->fast_rtx = c->fast_rtx || c->lost_bytes > lost;
-    xw_tcp_timer_rearm_tx(c, true, now);
+    if (xw_tcp_can_send(c->state)) /* the timer of a SYN runs on */
+        xw_tcp_timer_rearm_tx(c, true, now);
+    xw_tcp_kick(c);
+}
+
+static void frag_needed(struct xw_tcp *c, uint32_t mtu, uint64_t now) {
+    if (mtu < XW_MTU_MIN)
+        mtu = plateau_below(c->path_mtu);
+    if (mtu < c->path_mtu)
+        shrink(c, mtu, now);
+}
+
+/* More than before: the next segments are longer, up to the MSS of the peer; what is in flight stays as it is. */
+void xw_tcp_set_mtu(struct xw_tcp *c, uint32_t mtu, uint64_t now_ns) {
+    if (mtu < XW_MTU_MIN || mtu > UINT16_MAX || mtu == c->path_mtu || c->state == XW_TCP_CLOSED ||
+        c->state == XW_TCP_TIME_WAIT)
+        return;
+    if (mtu < c->path_mtu) {
+        shrink(c, mtu, now_ns);
+        return;
+    }
+    c->path_mtu = mtu;
+    c->df = true;
     xw_tcp_kick(c);
 }
 

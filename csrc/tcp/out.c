@@ -323,6 +323,11 @@ static void out_reply(struct xw_tcp_stack *s, struct xw_tcp_seg *g) {
     g->hdr.seq = r->seq;
     g->hdr.ack = r->ack;
     g->hdr.flags = r->flags;
+    if (r->ts) {
+        g->hdr.opts = XW_TCP_OPT_TS;
+        g->hdr.ts_val = r->ts_val;
+        g->hdr.ts_ecr = r->ts_ecr;
+    }
     s->reply_head = (s->reply_head + 1) % XW_TCP_REPLIES;
     s->reply_cnt--;
 }

@@ -22,7 +22,7 @@ void xw_tcp_cfg_default(struct xw_tcp_cfg *cfg) {
 
 static bool pow2(uint32_t v) { return v && !(v & (v - 1)); }
 
-static bool opts_valid(const struct xw_tcp_opts *o) {
+bool xw_tcp_opts_ok(const struct xw_tcp_opts *o) {
     return o->rto_min_ns && o->rto_min_ns <= o->rto_max_ns && o->rto_initial_ns && o->rto_initial_ns <= o->rto_max_ns &&
            o->rto_max_ns <= 1000 * XW_NS_PER_S && o->init_cwnd_segs && o->init_cwnd_segs <= 1000 &&
            o->ack_policy <= XW_TCP_ACK_ADAPTIVE && xw_tcp_cc_find(o->cc) && o->syn_retries <= 100 &&
@@ -33,7 +33,7 @@ static bool cfg_valid(const struct xw_tcp_cfg *c) {
     return c->max_conns && c->max_conns <= XW_CONNS_MAX && c->max_listeners <= 64 && c->backlog <= 4096 &&
            pow2(c->tx_records) && c->tx_records >= 32 && c->tx_records <= 4096 && c->ooo_ranges >= 4 &&
            c->ooo_ranges <= 255 && (!c->stamp_marks || pow2(c->stamp_marks)) && c->stamp_marks <= 65536 &&
-           c->rng && c->drops && opts_valid(&c->opts);
+           c->rng && c->drops && xw_tcp_opts_ok(&c->opts);
 }
 
 /* Carves n pieces of one size out of mem; with mem NULL only counts. */
@@ -235,7 +235,7 @@ bool xw_tcp_open_valid(const struct xw_bytering *rcv, const struct xw_bytering *
                        const struct xw_tcp_opts *opts) {
     /* 2^30: the largest window (RFC 7323 2.3); below 2^31 sequence comparison holds over both rings */
     return rcv && snd && rcv->cap && snd->cap && rcv->cap <= 1u << 30 && snd->cap <= 1u << 30 &&
-           path_mtu >= XW_MTU_MIN && path_mtu <= UINT16_MAX && (!opts || opts_valid(opts));
+           path_mtu >= XW_MTU_MIN && path_mtu <= UINT16_MAX && (!opts || xw_tcp_opts_ok(opts));
 }
 
 int xw_tcp_connect(struct xw_tcp_stack *s, const struct xw_tcp_tuple *t, struct xw_bytering *rcv,
@@ -275,11 +275,25 @@ void xw_tcp_close_now(struct xw_tcp *c, int error) {
         xw_tcp_conn_free(c);
 }
 
+/* A reply that says what the connection would: with its timestamp, or a peer that agreed on them ignores it (RFC 7323
+ * 3.2). */
+static void conn_reply(struct xw_tcp *c, uint8_t flags, uint64_t now) {
+    struct xw_tcp_stack *s = c->stk;
+    uint32_t before = s->reply_cnt;
+    xw_tcp_reply_push(s, &c->tuple, c->snd_nxt, c->rcv_nxt, flags);
+    if (s->reply_cnt == before || !c->ts_on)
+        return;
+    struct xw_tcp_reply *r = &s->reply[(s->reply_head + before) % XW_TCP_REPLIES];
+    r->ts = true;
+    r->ts_val = xw_tcp_ts_now(c, now);
+    r->ts_ecr = c->ts_recent;
+}
+
 void xw_tcp_enter_time_wait(struct xw_tcp *c, uint64_t now) {
     if (!c->opts.time_wait_ns) {
         /* the last ACK must still go: the slot is gone, so it goes as a reply */
         if (c->ack_now)
-            xw_tcp_reply_push(c->stk, &c->tuple, c->snd_nxt, c->rcv_nxt, XW_TCP_ACK);
+            conn_reply(c, XW_TCP_ACK, now);
         xw_tcp_close_now(c, 0);
         return;
     }
@@ -375,7 +389,7 @@ void xw_tcp_set_opts(struct xw_tcp *c, const struct xw_tcp_opts *o, uint64_t now
     c->opts = *o;
     c->opts.cc = was.cc, c->opts.use_ts = was.use_ts, c->opts.use_sack = was.use_sack;
     c->opts.use_wscale = was.use_wscale, c->opts.init_cwnd_segs = was.init_cwnd_segs;
-    if (!opts_valid(&c->opts)) {
+    if (!xw_tcp_opts_ok(&c->opts)) {
         c->opts = was;
         return;
     }

@@ -162,6 +162,11 @@ enum xw_drop xw_tcp_icmp_error(struct xw_tcp_stack *s, const struct xw_tcp_tuple
                                enum xw_tcp_icmp kind,
                                uint32_t mtu, uint64_t now_ns);
 
+/* xw_tcp_set_mtu: the path of a connection takes packets of mtu octets from now on, more or less than before (the caller
+ * believes it; errors of the network go through xw_tcp_icmp_error). Segments in flight that are longer are cut anew. Below
+ * 552 see docs/tcp.md; below XW_MTU_MIN nothing changes. */
+void xw_tcp_set_mtu(struct xw_tcp *c, uint32_t mtu, uint64_t now_ns);
+
 /* ---- connections --------------------------------------------------------------------------------------------------
  * */
 /* bits of what xw_tcp_changed tells */
@@ -191,6 +196,8 @@ void *xw_tcp_user(const struct xw_tcp *c);
  * tos). */
 void xw_tcp_set_opts(struct xw_tcp *c, const struct xw_tcp_opts *opts, uint64_t now_ns);
 const struct xw_tcp_opts *xw_tcp_opts(const struct xw_tcp *c);
+/* xw_tcp_opts_ok: every value is in its range and they fit together. */
+bool xw_tcp_opts_ok(const struct xw_tcp_opts *o);
 
 /* xw_tcp_consumed: call after bytes were consumed from the receive ring: sends a window update when it is worth one. */
 void xw_tcp_consumed(struct xw_tcp *c, uint64_t now_ns);
@@ -212,6 +219,16 @@ void xw_tcp_release(struct xw_tcp *c, uint64_t now_ns);
 bool xw_tcp_stamp(const struct xw_tcp *c, uint64_t off, struct xw_rxstamp *out);
 /* xw_tcp_info: fills the TCP fields of out; the others (transport, TLS, local_port too) are left alone. */
 void xw_tcp_info(const struct xw_tcp *c, struct xw_conn_info *out);
+/* xw_tcp_detail: more of it, for diagnosis and for what stands on other interfaces (TCP_INFO). */
+struct xw_tcp_detail {
+    uint64_t srtt_ns, rttvar_ns, min_rtt_ns, rto_ns; /* 0: no sample; rto with its doublings */
+    uint32_t path_mtu, ssthresh, sacked, lost;       /* octets */
+    uint32_t ooo_bytes, ooo_ranges;                  /* received behind a hole */
+    uint32_t backoff, retries;                       /* doublings; tries without an answer */
+    uint32_t unsent;                                 /* octets committed that were never transmitted */
+    uint8_t snd_wscale, rcv_wscale, timestamps, sack, wscale; /* shifts; 1: agreed on */
+};
+void xw_tcp_detail(const struct xw_tcp *c, struct xw_tcp_detail *out);
 /* xw_tcp_fast_hits: segments that the fast path took, for tests and benchmarks. */
 uint64_t xw_tcp_fast_hits(const struct xw_tcp *c);
 #endif

@@ -148,7 +148,13 @@ struct xw_tcp {
 };
 
 /* A segment without a connection: RST, or the last RST of one that is gone. */
-struct xw_tcp_reply { struct xw_tcp_tuple tuple; struct xw_seq seq, ack; uint8_t flags; };
+struct xw_tcp_reply {
+    struct xw_tcp_tuple tuple;
+    struct xw_seq seq, ack;
+    uint32_t ts_val, ts_ecr;
+    uint8_t flags;
+    bool ts;
+};
 #define XW_TCP_REPLIES 64u /* power of two; more in one burst are not answered */
 
 struct xw_tcp_syn { struct xw_tcp_tuple tuple; struct xw_tcp_hdr hdr; };
