@@ -1,7 +1,7 @@
 """TLS versions, ciphers, certificates and record shapes against servers of others, over AF_XDP and over the socket.
 
 All servers run at once in the server's namespace and one `xdpws attach` a transport takes all their feeds; each pair of
-server and transport is a test: the feed is complete to the byte, and version and cipher are those that the server allows.
+server and transport is a test: the feed is complete to the byte, version and cipher are those that the server allows.
 """
 from __future__ import annotations
 

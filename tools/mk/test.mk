@@ -8,7 +8,7 @@ lint: ext ## ruff, and the project's own style check
 	.venv/bin/ruff check xdpws tools tests
 	$(PY) tools/style_check.py
 types: ext ## mypy --strict
-	.venv/bin/mypy --strict xdpws
+	.venv/bin/mypy --strict xdpws tools
 FEED ?=
 demo: setup ## the synthetic feed (or FEED=path) over xdp and socket, with a table
 	@$(PY) tools/demo.py --feed "$(FEED)"
