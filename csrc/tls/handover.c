@@ -246,7 +246,7 @@ static void fatal(struct xw_tls *t) {
     char text[160];
     if (m->by_peer)
         snprintf(text, sizeof text, "TLS read failed: the peer sent a fatal alert: %s (%d)",
-                 SSL_alert_desc_string_long((int)m->alert), (int)m->alert);
+                 xw_tls_alert_name((int)m->alert), (int)m->alert);
     else
         snprintf(text, sizeof text, "TLS read failed: %s", m->why);
     xw_tls_own_fail(t, m->by_peer ? -1 : (int)m->alert, text);

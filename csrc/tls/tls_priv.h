@@ -93,6 +93,8 @@ int xw_tls_expect_name(struct xw_tls *t, const char *name);
 /* err.c */
 /* xw_tls_queue_text: the most telling entry of OpenSSL's error queue in words, and empties the queue. */
 void xw_tls_queue_text(char *out, size_t len);
+/* xw_tls_alert_name: what an alert (RFC 8446 section 6) is called, those of TLS 1.3 included; "unknown" if nobody does. */
+const char *xw_tls_alert_name(int alert);
 
 void xw_tls_ctx_ref(struct xw_tls_ctx *c);
 #endif
