@@ -43,7 +43,7 @@ SUITES = {
     "1.3": {"AES-128-GCM": "TLS_AES_128_GCM_SHA256", "AES-256-GCM": "TLS_AES_256_GCM_SHA384",
             "ChaCha20-Poly1305": "TLS_CHACHA20_POLY1305_SHA256"},
 }
-SHAPES: dict[str, dict[str, str]] = {
+SHAPES: dict[str, dict[str, Any]] = {
     "random records": {"records": "random"}, "coalesced records": {"records": "coalesce:40"},
     "fragments": {"fragment": "random", "records": "random"},
     "interleaved fragments": {"fragment": "interleaved", "records": "coalesce:7"},

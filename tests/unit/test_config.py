@@ -21,8 +21,9 @@ SLASH = b"\xff" * 32  # its base64 begins with a slash
 def test_engine(field: str, values: tuple[int, ...]) -> None:
     for value in values:
         with pytest.raises(UsageError, match=rf"^{field} is {value}; it must be"):
-            EngineConfig(**{field: value})
-    assert getattr(EngineConfig(**{field: 4096 if field in ("max_conns", "batch") else 65536}), field) in (4096, 65536)
+            EngineConfig(**{field: value})  # type: ignore[arg-type]
+    least: Any = {field: 4096 if field in ("max_conns", "batch") else 65536}
+    assert getattr(EngineConfig(**least), field) == least[field]
 
 
 @pytest.mark.parametrize(("field", "value"), [
