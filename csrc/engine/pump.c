@@ -85,6 +85,13 @@ static unsigned end_by_stream(struct xw_engine *e, struct xw_conn *c, struct xw_
     return n;
 }
 
+static unsigned end_by_net(struct xw_engine *e, struct xw_conn *c, struct xw_event *ev) {
+    if (c->net_error != XW_EADDRINUSE)
+        return end(e, c, ev, XW_LAYER_NET, c->net_error, "the next hop does not answer");
+    snprintf(c->text, sizeof c->text, "network: another host on the link has the stack's own address; give it another");
+    return end(e, c, ev, XW_LAYER_NET, c->net_error, c->text);
+}
+
 static unsigned end_by_timeout(struct xw_engine *e, struct xw_conn *c, struct xw_event *ev) {
     struct xw_bs_status st;
     uint8_t layer = XW_LAYER_NET;
@@ -197,7 +204,7 @@ unsigned xw_conn_pump(struct xw_engine *e, struct xw_conn *c, uint64_t now_ns, s
     if (now_ns >= c->open_deadline || now_ns >= c->close_deadline)
         return end_by_timeout(e, c, ev);
     if (c->net_error)
-        return end(e, c, ev, XW_LAYER_NET, c->net_error, "the next hop does not answer");
+        return end_by_net(e, c, ev);
     /* TLS polls what is below it when it has no whole record left: polling it here too would be a second recvmsg. */
     int lower_rc = c->top == c->lower ? c->lower->ops->poll(c->lower, now_ns) : 0, top_rc = 0;
     /* A TLS stream decrypts one record a poll. The first that makes an event ends the pump: it must not wait for the
