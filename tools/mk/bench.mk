@@ -2,6 +2,15 @@
 
 BENCH_OUT := $(BUILD)/bench
 BENCH_FLAGS = -std=c11 -D_GNU_SOURCE -g -O2 $(WARN) -Werror
+CORE_SRCS := tools/bench/core.c tools/bench/core_host.c
+
+$(BENCH_OUT)/core: $(CORE_SRCS) $(wildcard tools/bench/*.h) $(BUILD)/release/libxw.a
+	@mkdir -p $(@D)
+	@echo "  CC $@"; $(CC) $(BENCH_FLAGS) -Icsrc -Ibpf $(CORE_SRCS) $(BUILD)/release/libxw.a $(LIBS) -o $@
+$(BENCH_OUT)/clang/core: $(CORE_SRCS) $(wildcard tools/bench/*.h)
+	@mkdir -p $(@D)
+	@for f in $(CORE_SRCS); do echo "  CC $$f"; $(CLANG) $(BENCH_FLAGS) -Icsrc -Ibpf -fsyntax-only $$f || exit 1; done
+	@touch $@
 
 $(BENCH_OUT)/%: tools/bench/%.c tools/bench/common.h tools/mk/bench.mk
 	@mkdir -p $(@D)
@@ -13,7 +22,15 @@ $(BENCH_OUT)/clang/%: tools/bench/%.c tools/bench/common.h tools/mk/bench.mk
 .PHONY: bench-tools bench-warnings bench
 bench-tools: $(BENCH_OUT)/sender $(BENCH_OUT)/cclient
 c-warnings: bench-warnings
-bench-warnings: bench-tools $(BENCH_OUT)/clang/sender $(BENCH_OUT)/clang/cclient
+bench-warnings: bench-tools $(BENCH_OUT)/clang/core $(BENCH_OUT)/clang/sender $(BENCH_OUT)/clang/cclient
 ARGS ?=
 bench: ext bpf bench-tools ## latency and throughput beside C baselines and PyPI's clients; ARGS="--quick --html FILE …"
 	$(PY) -m xdpws.cli.main bench $(ARGS)
+
+.PHONY: bench-core bench-core-check bench-core-baseline
+bench-core: .venv/.ready $(BENCH_OUT)/core ## packet to message in memory: ns, instructions by layer, allocations
+	$(PY) tools/bench/core.py
+bench-core-check: .venv/.ready $(BENCH_OUT)/core ## not more than 3 % more instructions than tools/bench/baseline.json
+	$(PY) tools/bench/core.py --check
+bench-core-baseline: .venv/.ready $(BENCH_OUT)/core
+	$(PY) tools/bench/core.py --write
