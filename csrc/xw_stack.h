@@ -207,6 +207,7 @@ struct xw_stack_info {
     uint32_t snd_wnd, rcv_wnd; /* octets, as last received and offered */
     uint32_t ooo_bytes, ooo_ranges; /* received behind a hole */
     uint32_t backoff, retries; /* of the retransmission timer: doublings, tries without an answer */
+    int32_t soft_error;        /* what ICMP said since the last progress (XW_STACK_E…): a hint, the connection goes on */
     uint64_t bytes_in, bytes_out, segs_in, segs_out;
     uint64_t retransmits, fast_retransmits, timeouts, dup_acks, ooo_segs, dup_segs, zero_windows, probes;
 };

@@ -6,7 +6,7 @@
 #define PORT_FIRST 32768u /* ports that we choose: as Linux, 32768 … 60999 */
 #define PORT_CNT 28232u
 
-static int error_of(int rc) {
+int xw_stack_error(int rc) {
     switch (rc) {
     case XW_OK: return 0;
     case XW_ETIMEDOUT: return XW_STACK_ETIMEDOUT;
@@ -79,7 +79,7 @@ static void ended(struct xw_sock *k) {
         return;
     k->ended = true;
     if (!k->error)
-        k->error = error_of(xw_tcp_error(k->conn));
+        k->error = xw_stack_error(xw_tcp_error(k->conn));
 }
 
 static void changed(struct xw_stack *s, struct xw_sock *k, uint32_t events, uint64_t now) {
@@ -205,7 +205,7 @@ int xw_stack_listen(struct xw_stack *s, int fd, unsigned backlog) {
             return XW_STACK_EADDRNOTAVAIL;
         int rc = xw_tcp_listen(s->tcp, k->ip, k->port, &k->listener);
         if (rc != XW_OK)
-            return error_of(rc);
+            return xw_stack_error(rc);
         s->listeners++;
     }
     k->backlog = backlog ? backlog : 1;
@@ -264,7 +264,7 @@ int xw_stack_connect(struct xw_stack *s, int fd, uint32_t ip, uint16_t port, uin
     rings_make(s, k);
     int rc = xw_tcp_connect(s->tcp, &t, &k->rcv, &k->snd, xw_stack_conn_mtu(k, hop.mtu), &k->opts, now_ns, &k->conn);
     if (rc != XW_OK)
-        return error_of(rc);
+        return xw_stack_error(rc);
     k->ip = s->cfg.ip;
     k->port = local;
     k->hop = hop;

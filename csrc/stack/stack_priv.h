@@ -61,6 +61,7 @@ struct xw_stack {
 /* ---- sock.c ---- */
 /* xw_stack_sync: sockets as the connections have changed, waiting SYNs taken in. Called after whatever can change one. */
 void xw_stack_sync(struct xw_stack *s, uint64_t now);
+int xw_stack_error(int rc); /* of tcp/ and net/ → of xw_stack.h */
 struct xw_sock *xw_stack_sock(const struct xw_stack *s, int fd); /* NULL: no such number */
 void xw_stack_sock_fail(struct xw_stack *s, struct xw_sock *k, int error, uint64_t now); /* could not be opened */
 void xw_stack_orphans_end(struct xw_stack *s, uint64_t now);

@@ -13,6 +13,7 @@ void xw_tcp_detail(const struct xw_tcp *c, struct xw_tcp_detail *out) {
         .lost = c->lost_bytes, .ooo_bytes = (uint32_t)ooo, .ooo_ranges = c->ooo_cnt, .backoff = c->backoff,
         .retries = c->retries, .snd_wscale = c->snd_wscale, .rcv_wscale = c->rcv_wscale, .timestamps = c->ts_on,
         .sack = c->sack_on, .wscale = c->wscale_on,
+        .soft_error = c->soft_error,
         .unsent = open ? (uint32_t)(c->snd->tail - xw_tcp_off_of(c, c->snd_nxt))
                        : syn && c->snd ? xw_bytering_len(c->snd) : 0,
     };

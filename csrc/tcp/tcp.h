@@ -226,6 +226,7 @@ struct xw_tcp_detail {
     uint32_t ooo_bytes, ooo_ranges;                  /* received behind a hole */
     uint32_t backoff, retries;                       /* doublings; tries without an answer */
     uint32_t unsent;                                 /* octets committed that were never transmitted */
+    int soft_error;                                  /* what ICMP said since the last progress; 0: nothing */
     uint8_t snd_wscale, rcv_wscale, timestamps, sack, wscale; /* shifts; 1: agreed on */
 };
 void xw_tcp_detail(const struct xw_tcp *c, struct xw_tcp_detail *out);
