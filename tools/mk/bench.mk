@@ -34,3 +34,12 @@ bench-core-check: .venv/.ready $(BENCH_OUT)/core ## not more than 3 % more instr
 	$(PY) tools/bench/core.py --check
 bench-core-baseline: .venv/.ready $(BENCH_OUT)/core
 	$(PY) tools/bench/core.py --write
+
+# links the core and the tests' TLS server
+.PHONY: bench-tls run-bench-tls
+bench-tls: ## what a TLS record costs: our record layer, OpenSSL's, bare AEADs; ARGS=--json
+	@$(MAKE) --no-print-directory FLAVOUR=release run-bench-tls
+run-bench-tls: $(OUT)/bench_tls
+	@$< $(ARGS)
+$(OUT)/bench_tls: tools/bench/bench_tls.c $(OUT)/tests/xt_tls.o $(OUT)/libxw.a
+	@echo "  LD $@"; $(FLAVOUR_CC) $(CFLAGS_BASE) $(CFLAGS_$(FLAVOUR)) -Itests/c $^ $(LIBS) -o $@
