@@ -142,6 +142,8 @@ bool xw_tls_take_over(struct xw_tls *t) {
     OPENSSL_cleanse(o->server, sizeof o->server);
     if (rc)
         xw_own_wipe(&o->m);
+    else
+        SSL_free_buffers(t->ssl); /* 34 KiB; it only answers questions from now on */
     o->on = !rc;
     return o->on;
 }

@@ -1,4 +1,5 @@
-/* tls/tls.c: the stream: poll (handshake, one record, what waits to be sent), and its end.
+/* tls/tls.c: the stream: poll (handshake, one record, what waits to be sent), and its end. Where a record is read or
+ * written there are two ways: OpenSSL here, our own record layer in handover.c.
  *
  * OpenSSL is asked to read only when a complete record lies below, so "want read" is rare. Its error queue belongs
  * to the thread, and whoever else uses OpenSSL there may leave entries that SSL_get_error would take for ours: it is

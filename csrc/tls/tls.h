@@ -1,17 +1,18 @@
 /* tls/tls.h: a TLS 1.2 or 1.3 client as a byte stream on top of a byte stream. The context is in xw_api.h.
  *
- * OpenSSL 3 does handshake and records. Ciphertext stays in the stream below until a record is complete; then a BIO
- * of our own hands OpenSSL exactly that record, and the plaintext goes straight into the ring that the caller
- * supplied. A poll decrypts one application record at most, so that the first message of a burst does not wait for
- * the last, and asks the stream below for more only when no complete record is left. Nothing is decrypted unless
- * XW_TLS_PLAIN_MAX bytes of the plain ring are free.
+ * OpenSSL 3 does the handshake; then our own record layer (own.h) takes over where it serves the cipher suite, else
+ * OpenSSL does the records too. Ciphertext stays in the stream below until a record is complete; then exactly that
+ * record is decrypted, and the plaintext goes straight into the ring that the caller supplied. A poll decrypts one
+ * application record at most, so that the first message of a burst does not wait for the last, and asks the stream below
+ * for more only when no complete record is left. Nothing is decrypted unless XW_TLS_PLAIN_MAX bytes of the plain ring
+ * are free.
  *
  * End of stream: the peer's close_notify gives rx_eof. An end without it is FAILED, XW_ETLS, "truncated" (RFC 8446
  * 6.1), as is a fatal alert or a bad record; what was decrypted before can still be read. CLOSED means close_notify
  * both ways and the stream below ended.
  *
- * Memory: our own at creation only. OpenSSL allocates during the handshake, and once open 40 bytes at a time: one a
- * read and three a write in TLS 1.3, none and two in TLS 1.2 (3.0.22; tests/c/test_tls_alloc.c counts them). Not
+ * Memory: our own at creation only. OpenSSL allocates during the handshake, and when it does the records 40 bytes at a
+ * time: one a read and three a write in TLS 1.3, none and two in TLS 1.2 (3.0.22; tests/c/test_tls_alloc.c). Not
  * here: servers, resumption, early data, renegotiation (refused). */
 #ifndef XW_TLS_TLS_H
 #define XW_TLS_TLS_H

@@ -135,6 +135,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
         return 0;
     r = (struct run){ 0 };
     uint8_t version = data[0] & 1 ? 12 : 13;
+    xt_tls_engine((enum xt_engine)((data[0] >> 3) % XT_ENGINES));
     xt_tls_open(&r.x, &(struct xt_tls_opt){ .version = version, .tickets = data[0] >> 1 & 3, .plain_len = 32768,
                                             .snd_len = 32768, .custom = true });
     XW_ASSERT(xt_tls_handshake(&r.x) == XW_BS_OPEN);

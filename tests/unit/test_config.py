@@ -55,6 +55,9 @@ def test_tls() -> None:
     with pytest.raises(UsageError, match="key_file is given without cert_file"):
         TlsOptions(key_file="x.key")
     assert TlsOptions(cert_file="both.pem").key_file is None
+    assert TlsOptions().engine == "auto"
+    with pytest.raises(UsageError, match=r"^engine is .ktls."):
+        TlsOptions(engine="ktls")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("pin", [PIN, PIN.hex(), PIN.hex().upper(), base64.b64encode(PIN).decode(),

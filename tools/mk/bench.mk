@@ -41,5 +41,10 @@ bench-tls: ## what a TLS record costs: our record layer, OpenSSL's, bare AEADs; 
 	@$(MAKE) --no-print-directory FLAVOUR=release run-bench-tls
 run-bench-tls: $(OUT)/bench_tls
 	@$< $(ARGS)
+bench-warnings: bench-tls-warnings
+.PHONY: bench-tls-warnings
+bench-tls-warnings:
+	@$(MAKE) --no-print-directory FLAVOUR=gcc $(BUILD)/gcc/bench_tls
+	@$(MAKE) --no-print-directory FLAVOUR=clang $(BUILD)/clang/bench_tls
 $(OUT)/bench_tls: tools/bench/bench_tls.c $(OUT)/tests/xt_tls.o $(OUT)/libxw.a
 	@echo "  LD $@"; $(FLAVOUR_CC) $(CFLAGS_BASE) $(CFLAGS_$(FLAVOUR)) -Itests/c $^ $(LIBS) -o $@
