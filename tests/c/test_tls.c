@@ -180,6 +180,43 @@ XT_TEST(key_update_both_ways) {
     xt_tls_close(&x);
 }
 
+/* Asked for new keys while nothing can be sent: what was sealed before goes first, under the old key, then the answer. */
+XT_TEST(key_update_waits_for_room) {
+    struct xt_tls_opt o = { .version = 13, .snd_len = 4096 };
+    struct xt_tls x;
+    if (records_by == XT_OPENSSL)
+        return; /* it reads nothing while its answer waits */
+    xt_tls_open(&x, &o);
+    XT_EQ(xt_tls_handshake(&x), XW_BS_OPEN);
+    xt_pattern(sent, 20000, 5);
+    size_t in = x.tls->ops->reserve(x.tls).len, n = 0;
+    memcpy(x.tls->ops->reserve(x.tls).p, sent, in);
+    x.tls->ops->commit(x.tls, in);
+    for (unsigned i = 0; i < 3; i++) { /* the server speaks and does not read */
+        size_t put;
+        XT_EQ(SSL_key_update(x.srv, SSL_KEY_UPDATE_REQUESTED), 1);
+        XT_EQ(SSL_write_ex(x.srv, "price", 5, &put), 1);
+        uint8_t wire[256];
+        int len = BIO_read(SSL_get_wbio(x.srv), wire, sizeof wire);
+        memcpy(x.far->ops->reserve(x.far).p, wire, (size_t)len);
+        x.far->ops->commit(x.far, (size_t)len);
+        XT_EQ(xt_tls_drain(&x, got, sizeof got), 5);
+    }
+    for (unsigned i = 0; n < 20000; i++) {
+        struct xw_mspan room = x.tls->ops->reserve(x.tls);
+        size_t more = room.len < 20000 - in ? room.len : 20000 - in;
+        XT_TRUE(i < 1000);
+        memcpy(room.p, sent + in, more);
+        x.tls->ops->commit(x.tls, more);
+        in += more;
+        n += xt_srv_read(&x, got + n, sizeof got - n);
+        x.tls->ops->poll(x.tls, x.now++);
+    }
+    XT_MEM(got, sent, 20000);
+    XT_EQ(xt_tls_status(&x).state, XW_BS_OPEN);
+    xt_tls_close(&x);
+}
+
 /* The server asks for a new handshake: refused with a warning, and the data goes on. */
 XT_TEST(renegotiation_is_refused) {
     struct xt_tls_opt o = { .version = 12 };
@@ -418,6 +455,37 @@ XT_TEST(what_is_not_tls_is_refused) {
     feed_instead_of_tls("\x15\x03\x03\0\x02\x02\x28", 7, "fatal alert: handshake failure (40)");
 }
 
+/* The same on an open connection, where our own record layer has to see it; what was read before stays. */
+XT_TEST(what_is_no_record_is_refused_later_too) {
+    static const struct { const char *bytes; size_t len; } v[] = {
+        { "HTTP/1.1 400 Bad Request\r\n", 26 }, { "\x17\x04\x03\0\x40", 5 }, { "\x17\x03\x03\xff\xff", 5 },
+        { "\x14\x03\x03\0\1\1", 6 }, { "\x15\x03\x03\0\2\2\x28", 7 }, { "\x17\x03\x03\0\0", 5 } };
+    for (uint8_t version = 12; version <= 13; version++)
+        for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
+            struct xt_tls_opt o = { .version = version };
+            struct xt_tls x;
+            if (version == 13 && v[i].bytes[0] == 0x14 && records_by == XT_OPENSSL)
+                continue; /* OpenSSL drops it */
+            xt_tls_open(&x, &o);
+            XT_EQ(xt_tls_handshake(&x), XW_BS_OPEN);
+            xt_srv_write(&x, "good", 4);
+            memcpy(x.far->ops->reserve(x.far).p, v[i].bytes, v[i].len);
+            x.far->ops->commit(x.far, v[i].len);
+            XT_EQ(xt_tls_drain(&x, got, sizeof got), 4);
+            x.tls->ops->poll(x.tls, x.now++);
+            if (xt_tls_status(&x).state != XW_BS_FAILED)
+                XT_FAIL("1.%u, case %zu is taken", version - 10u, i);
+            XT_EQ(xt_tls_status(&x).error, XW_ETLS);
+            XT_TRUE(*x.tls->ops->error_text(x.tls) != 0);
+            XT_EQ(x.tls->ops->reserve(x.tls).len, 0);
+            xt_srv_step(&x);
+            XT_TRUE(SSL_read(x.srv, got, 1) <= 0); /* our alert */
+            XT_TRUE(ERR_GET_REASON(ERR_peek_last_error()) > SSL_AD_REASON_OFFSET);
+            ERR_clear_error();
+            xt_tls_close(&x);
+        }
+}
+
 /* ---- backpressure ---- */
 
 XT_TEST(nothing_is_decrypted_without_room) {
@@ -552,6 +620,7 @@ int main(int argc, char **argv) {
         XT_RUN(hello_retry_request),
         XT_RUN(only_the_versions_that_the_context_allows), XT_RUN(handshake_byte_by_byte),
         XT_RUN(handshake_cut_at_sampled_offsets), XT_RUN(one_record_a_poll), XT_RUN(key_update_both_ways),
+        XT_RUN(key_update_waits_for_room), XT_RUN(what_is_no_record_is_refused_later_too),
         XT_RUN(renegotiation_is_refused), XT_RUN(peer_says_goodbye_first), XT_RUN(we_say_goodbye_first),
         XT_RUN(bytes_behind_goodbye_are_dropped), XT_RUN(foreign_entries_in_the_error_queue),
         XT_RUN(truncation_is_a_failure_after_the_data), XT_RUN(reset_below_is_reported_as_such),
