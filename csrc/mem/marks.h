@@ -56,6 +56,8 @@ static inline const struct xw_mark *xw_marks_find(const struct xw_marks *t, uint
     uint32_t lo = 0, hi = t->cnt;
     if (off < t->lost)
         return NULL;
+    if (hi > 1 && t->m[(t->first + hi - 2) & (XW_MARKS_MAX - 1)].end <= off)
+        lo = hi - 1; /* a reader that is up to date asks for the newest */
     while (lo < hi) {
         uint32_t mid = (lo + hi) / 2;
         if (t->m[(t->first + mid) & (XW_MARKS_MAX - 1)].end > off)
