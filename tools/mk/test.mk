@@ -7,6 +7,7 @@ test: setup test-c py-test ## all the set-up, then the C and Python tests
 lint: ext ## ruff, and the project's own style check
 	.venv/bin/ruff check xdpws tools tests
 	$(PY) tools/style_check.py
+	$(PY) tools/compliance_check.py
 types: ext ## mypy --strict
 	.venv/bin/mypy --strict xdpws tools
 FEED ?=
