@@ -8,10 +8,12 @@
 
 size_t xw_net_header_len(const struct xw_net *n) { return n->eth_len + XW_IP4_HDR_MIN; }
 
-/* Packets to groups, to ourselves and to the broadcast address of our network have no next hop here. */
+/* Packets to groups, to ourselves and to the broadcast addresses of our network (host part all ones, or zero as in the
+ * old style: RFC 1122 3.3.6) have no next hop here. */
 static bool is_peer(const struct xw_net *n, uint32_t dst) {
     const struct xw_net_cfg *c = &n->cfg;
-    bool directed_broadcast = ~c->mask > 1u && (dst | ~c->mask) == dst && (dst & c->mask) == (c->ip & c->mask);
+    bool directed_broadcast = ~c->mask > 1u && (dst & c->mask) == (c->ip & c->mask) &&
+                              ((dst & ~c->mask) == ~c->mask || (dst & ~c->mask) == 0);
     return xw_ip4_is_unicast(dst) && dst != c->ip && !directed_broadcast;
 }
 

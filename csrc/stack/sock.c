@@ -1,6 +1,5 @@
 /* stack/sock.c: sockets that never block over the connections of tcp/, with the meaning that POSIX gives the calls. */
 #include "stack/stack_priv.h"
-#include "wire/ip4.h"
 #include <string.h>
 
 #define PORT_FIRST 32768u /* ports that we choose: as Linux, 32768 … 60999 */
@@ -94,7 +93,8 @@ static void changed(struct xw_stack *s, struct xw_sock *k, uint32_t events, uint
         slot_free(s, k, now);
     } else if (k->use == SOCK_ORPHAN && (st == XW_TCP_CLOSED || st == XW_TCP_TIME_WAIT)) {
         slot_free(s, k, now);
-    } else if (k->use == SOCK_ORPHAN && st == XW_TCP_FIN_WAIT_2 && k->deadline_ns == XW_NEVER) {
+    } else if (k->use == SOCK_ORPHAN && st == XW_TCP_FIN_WAIT_2 && !k->fin_wait2) {
+        k->fin_wait2 = true; /* all is delivered: what is left is the peer's FIN */
         k->deadline_ns = now + s->cfg.fin_wait2_ns;
     }
 }
@@ -253,10 +253,8 @@ int xw_stack_connect(struct xw_stack *s, int fd, uint32_t ip, uint16_t port, uin
         return connect_again(k);
     if (k->listener || !port)
         return XW_STACK_EINVAL;
-    bool directed = ~s->cfg.mask > 1 && (ip & s->cfg.mask) == (s->cfg.ip & s->cfg.mask) &&
-                    ((ip & ~s->cfg.mask) == ~s->cfg.mask || !(ip & ~s->cfg.mask));
-    if (!xw_ip4_is_unicast(ip) || ip == s->cfg.ip || directed || xw_net_route(s->net, ip, &hop) < 0)
-        return XW_STACK_ENETUNREACH; /* RFC 9293 MUST-46 */
+    if (xw_net_route(s->net, ip, &hop) < 0)
+        return XW_STACK_ENETUNREACH; /* no route, or no address of one host (RFC 9293 MUST-46) */
     uint16_t local = k->port ? k->port : port_choose(s, k, s->cfg.ip);
     if (!local)
         return XW_STACK_EADDRNOTAVAIL;

@@ -205,8 +205,8 @@ static void info_fill(const struct xw_tcp *c, struct xw_stack_info *out) {
         .srtt_ns = d.srtt_ns, .rttvar_ns = d.rttvar_ns, .min_rtt_ns = d.min_rtt_ns, .rto_ns = d.rto_ns,
         .cwnd = i.cwnd, .ssthresh = d.ssthresh, .in_flight = i.in_flight, .sacked = d.sacked, .lost = d.lost,
         .snd_wnd = i.snd_wnd, .rcv_wnd = i.rcv_wnd, .ooo_bytes = d.ooo_bytes, .ooo_ranges = d.ooo_ranges,
-       
-        .soft_error = xw_stack_error(d.soft_error), .backoff = d.backoff, .retries = d.retries, .bytes_in = i.bytes_in, .bytes_out = i.bytes_out,
+        .soft_error = xw_stack_error(d.soft_error), .backoff = d.backoff, .retries = d.retries,
+        .bytes_in = i.bytes_in, .bytes_out = i.bytes_out,
         .segs_in = i.segs_in, .segs_out = i.segs_out, .retransmits = i.retransmits,
         .fast_retransmits = i.fast_retransmits, .timeouts = i.timeouts, .dup_acks = i.dup_acks,
         .ooo_segs = i.ooo_segs, .dup_segs = i.dup_segs, .zero_windows = i.zero_windows, .probes = i.probes,

@@ -173,14 +173,15 @@ static int held_output(struct xw_stack *s, struct xw_mspan out, uint64_t now) {
         if (!k->holding)
             continue;
         struct xw_tcp_seg g = k->held;
-        int len = segment_write(s, &g, out, now);
+        int len = k->ended ? 0 : segment_write(s, &g, out, now);
         if (len == XW_EAGAIN)
             continue;
         k->holding = false;
         s->holding--;
         if (len > 0)
             return len;
-        segment_refused(s, &g, len, now);
+        if (len < 0)
+            segment_refused(s, &g, len, now);
     }
     return 0;
 }

@@ -35,6 +35,7 @@ struct xw_sock {
     bool established;               /* once */
     bool ended;                     /* its end was seen: error is set */
     bool shut_rd, shut_wr;
+    bool fin_wait2;                 /* an orphan that waits for the peer's FIN alone */
     int error;                      /* to be told once, XW_STACK_E… */
     uint64_t deadline_ns;           /* of an orphan */
     struct xw_bytering rcv, snd;

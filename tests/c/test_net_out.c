@@ -101,12 +101,12 @@ XT_TEST(id_of_packets_that_may_be_cut_changes) {
 }
 
 XT_TEST(no_next_hop) {
-    static const uint32_t none[] = { XT_US, 0x0a0000ff, 0xffffffff, 0xe0000001, 0, 0x7f000001 };
+    static const uint32_t none[] = { XT_US, 0x0a0000ff, 0x0a000000, 0xffffffff, 0xe0000001, 0, 0x7f000001 };
     struct xt_net x;
     xt_net_make(&x, NULL, XW_NET_CLAIM_NONE);
     for (size_t i = 0; i < sizeof none / sizeof *none; i++)
         XT_EQ(xt_net_send(&x, none[i], 40), XW_EUNREACH);
-    XT_EQ(x.drops[XW_DROP_TX_NO_ROUTE], 6);
+    XT_EQ(x.drops[XW_DROP_TX_NO_ROUTE], 7);
     xt_net_expect_nothing(&x);
     xt_net_free(&x);
 }

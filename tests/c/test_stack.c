@@ -211,6 +211,48 @@ XT_TEST(linger_ends_what_is_not_delivered) {
     xt_link_free(&l);
 }
 
+XT_TEST(linger_is_over_when_all_is_delivered) {
+    struct xt_link l;
+    char buf[4];
+    int c, s;
+    xt_link_make(&l, false);
+    xt_link_open(&l, &c, &s);
+    XT_EQ(xw_stack_setopt(l.a, c, XW_STACK_LINGER, (int64_t)(3 * S), l.now), 0);
+    XT_EQ(xw_stack_send(l.a, c, "x", 1, l.now), 1);
+    XT_EQ(xw_stack_close(l.a, c, l.now), 0);
+    xt_link_after(&l, 10 * S); /* the peer keeps its half open */
+    XT_EQ(xt_state(l.b, s), XW_TCP_CLOSE_WAIT);
+    XT_EQ(xw_stack_recv(l.b, s, buf, 4, 0, l.now), 1);
+    XT_EQ(xw_stack_close(l.b, s, l.now), 0);
+    xt_link_after(&l, 61 * S);
+    XT_EQ(xw_stack_next_deadline(l.a), UINT64_MAX);
+    XT_EQ(xw_stack_next_deadline(l.b), UINT64_MAX);
+    xt_link_free(&l);
+}
+
+/* A SYN that waits for its neighbour is the first thing out when it answers, and is gone with its socket. */
+XT_TEST(a_syn_waits_for_its_neighbour) {
+    for (int closed = 0; closed < 2; closed++) {
+        struct xt_link l;
+        uint8_t arp[2000], out[2000];
+        xt_link_make(&l, true);
+        while (xw_stack_output(l.a, out, sizeof out, l.now) | xw_stack_output(l.b, out, sizeof out, l.now)) {
+        }
+        int c = xw_stack_socket(l.a);
+        XT_EQ(xw_stack_connect(l.a, c, XT_B, 80, l.now), XW_STACK_EINPROGRESS);
+        XT_EQ(xw_stack_output(l.a, out, sizeof out, l.now), 60); /* who has 10.0.0.2? */
+        XT_EQ(out[13], 6);
+        XT_EQ(xw_stack_output(l.a, arp, sizeof arp, l.now), 0);
+        XT_EQ(xw_stack_input(l.b, out, 60, l.now), 0);
+        XT_EQ(xw_stack_output(l.b, out, sizeof out, l.now), 60);
+        if (closed)
+            XT_EQ(xw_stack_close(l.a, c, l.now), 0);
+        XT_EQ(xw_stack_input(l.a, out, 60, l.now), 0);
+        XT_EQ(xw_stack_output(l.a, out, sizeof out, l.now), closed ? 0 : 14 + 20 + 40);
+        xt_link_free(&l);
+    }
+}
+
 XT_TEST(refused_timed_out_and_unreachable) {
     struct xt_link l;
     xt_link_make(&l, false);
@@ -237,7 +279,8 @@ XT_TEST(refused_timed_out_and_unreachable) {
 }
 
 XT_TEST(addresses_of_nobody_are_refused) {
-    static const uint32_t bad[] = { 0, 0xffffffffu, 0xe0000001u, 0x7f000001u, 0x0a0000ffu, 0x0a000000u, XT_A, 0xf0000001u };
+    static const uint32_t bad[] = { 0, 0xffffffffu, 0xe0000001u, 0x7f000001u, 0x0a0000ffu, 0x0a000000u, XT_A,
+                                    0xf0000001u };
     struct xt_link l;
     xt_link_make(&l, false);
     int c = xw_stack_socket(l.a);
@@ -376,6 +419,7 @@ XT_TEST(path_mtu_is_followed) {
 
 XT_MAIN(XT_RUN(open_and_accept), XT_RUN(backlog_holds_syns_back), XT_RUN(data_over_ip), XT_RUN(data_over_ethernet),
         XT_RUN(half_close_and_time_wait), XT_RUN(close_delivers_what_was_sent), XT_RUN(resets),
-        XT_RUN(linger_ends_what_is_not_delivered), XT_RUN(refused_timed_out_and_unreachable),
+        XT_RUN(linger_ends_what_is_not_delivered), XT_RUN(linger_is_over_when_all_is_delivered),
+        XT_RUN(a_syn_waits_for_its_neighbour), XT_RUN(refused_timed_out_and_unreachable),
         XT_RUN(addresses_of_nobody_are_refused), XT_RUN(bind_and_reuse), XT_RUN(configurations),
         XT_RUN(output_by_callback), XT_RUN(an_icmp_error_reaches_the_socket), XT_RUN(path_mtu_is_followed))
