@@ -109,7 +109,7 @@ int xw_stack_input(struct xw_stack *s, const void *pkt, size_t len, uint64_t now
     struct xw_net_rx rx;
     struct xw_span p = xw_span(pkt, len);
     bool verify = !s->cfg.no_checksum;
-    int why = XW_DROP_NONE;
+    enum xw_drop why = XW_DROP_NONE;
     switch (s->cfg.ethernet ? xw_net_input(s->net, p, verify, now_ns, &rx)
                             : xw_net_input_ip(s->net, p, verify, now_ns, &rx)) {
     case XW_NET_TCP:
@@ -123,7 +123,7 @@ int xw_stack_input(struct xw_stack *s, const void *pkt, size_t len, uint64_t now
     case XW_NET_CONSUMED: break;
     case XW_NET_DROPPED: why = (int)rx.drop; break;
     }
-    return why;
+    return (int)why;
 }
 
 /* ---- out --------------------------------------------------------------------------------------------------------- */
