@@ -28,6 +28,8 @@ from xdpws.stack.tls import TlsContext
 from xdpws.uri import WebSocketURI, parse_uri
 
 _OPCODE_BINARY = 2
+_now = time.monotonic_ns
+_buffer = ffi.buffer
 
 
 @dataclass(slots=True)
@@ -89,14 +91,16 @@ class _Handler:
         self.session = session
 
     def on_message(self, event: Any) -> None:
-        user_ns = time.monotonic_ns()
-        self.session.messages += 1
-        view = memoryview(ffi.buffer(event.data, event.len))
-        message = Message(view, event.opcode == _OPCODE_BINARY, lambda: stamps_of(event, user_ns), self.session)
+        user_ns = _now()
+        session = self.session
+        session.messages += 1
+        message = Message(memoryview(_buffer(event.data, event.len)), event.opcode == _OPCODE_BINARY, stamps_of, event,
+                          user_ns, session)
         try:
             self.client.on_message(message)
         finally:
-            message._end()
+            message.data.release()  # as _end, without the call
+            message._read_stamps = None
 
     def on_open(self, head: bytes) -> None:
         self.session.opened = True

@@ -15,20 +15,25 @@ class Message:
     too. session: the connection that it came on (`xdpws.Session`).
     """
 
-    __slots__ = ("_read_stamps", "binary", "data", "session")
+    __slots__ = ("_event", "_read_stamps", "_user_ns", "binary", "data", "session")
 
-    def __init__(self, data: memoryview, binary: bool, read_stamps: Callable[[], Stamps], session: Any = None) -> None:
+    def __init__(self, data: memoryview, binary: bool, read_stamps: Callable[[Any, int], Stamps] | None,
+                 event: Any = None, user_ns: int = 0, session: Any = None) -> None:
+        """read_stamps: makes the stamps of `event` and `user_ns` when they are asked for (a closure for each message
+        would cost more than most messages' stamps, which nobody reads)."""
         self.session = session
         self.data = data
         self.binary = binary
-        self._read_stamps: Callable[[], Stamps] | None = read_stamps
+        self._read_stamps = read_stamps
+        self._event = event
+        self._user_ns = user_ns
 
     @property
     def stamps(self) -> Stamps:
         """When the message passed each stage; made when it is asked for, in the callback."""
         if self._read_stamps is None:
             raise ValueError("the stamps of a message can be read only in its callback")
-        return self._read_stamps()
+        return self._read_stamps(self._event, self._user_ns)
 
     def _end(self) -> None:
         """The callback is over: what the message showed is no longer there."""

@@ -8,14 +8,15 @@ from xdpws.timestamps import Stamps
 
 
 def message(data: bytes, binary: bool = False) -> Message:
-    return Message(memoryview(data), binary, lambda: Stamps(user=7), "the session")
+    return Message(memoryview(data), binary, lambda event, user_ns: Stamps(kernel=event, user=user_ns), 5, 7,
+                   "the session")
 
 
 def test_shows_what_it_is() -> None:
     made = message("žluť".encode())
     assert (bytes(made), len(made), made.text, made.binary) == ("žluť".encode(), 6, "žluť", False)
     assert made.data.tobytes() == bytes(made)
-    assert made.stamps == Stamps(user=7)
+    assert made.stamps == Stamps(kernel=5, user=7)
     assert made.session == "the session"
     assert repr(made) == "<Message text, 6 bytes>"
     assert repr(message(b"\xff", True)) == "<Message binary, 1 bytes>"
@@ -29,7 +30,7 @@ def test_text_that_is_none() -> None:
 
 def test_no_copy_is_made() -> None:
     buffer = bytearray(b"before")
-    made = Message(memoryview(buffer), True, Stamps)
+    made = Message(memoryview(buffer), True, None)
     buffer[:] = b"behind"
     assert bytes(made) == b"behind"
 

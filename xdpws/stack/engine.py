@@ -65,6 +65,8 @@ class Engine:
         self._owner = threading.current_thread()
         self.batch = self.config.batch
         self.events = ffi.new("struct xw_event[]", self.batch)
+        self.views = [self.events[i] for i in range(self.batch)]
+        """The same, as objects made once; they live as long as `events`."""
 
     @property
     def closed(self) -> bool:

@@ -54,7 +54,7 @@ class Loop:
             self._count = engine.poll(time.monotonic_ns())
             if not self._count:
                 return 0
-        events = engine.events
+        events = engine.views
         members = self._members
         for i in range(self._at, self._count):
             self._at = i + 1
