@@ -204,7 +204,8 @@ def check_isolation(got: dict[str, Any]) -> None:
     assert steering["redirect"] > 100
     redirected = sum(count for name, count in steering.items() if name.startswith("redirect"))
     assert redirected == steering["redirect"] == stats["rx_frames"], "all that was steered came up, and nothing else"
-    assert got["drops"] == {}, "nothing came that our stack could not use"
+    # a kernel that waits too long for our ACK sends again what we have: its own flow, so nothing of others
+    assert set(got["drops"]) <= {"tcp_dup"}, "nothing came that our stack could not use"
     assert not {name: value for name, value in stats.items() if name.startswith("k_") and value
                 and name != "k_tx_empty"}
 
