@@ -274,7 +274,7 @@ def test_open_timeout_names_what_it_waited_for() -> None:
             assert isinstance(caught.value, TimeoutError)
             with pytest.raises(OpenTimeout, match=r"TLS.*timed out"):
                 await dial(f"wss://{host}:{port}", open_timeout=0.1)
-        assert not driver._drivers.get(asyncio.get_running_loop())
+        await until(lambda: not driver._drivers.get(asyncio.get_running_loop()))
 
     run(main())
 
@@ -286,7 +286,7 @@ def test_refused_connection() -> None:
         with pytest.raises(ConnectError, match="refused") as caught:
             await dial(f"ws://{host}:{port}")
         assert isinstance(caught.value, OSError)
-        assert not driver._drivers.get(asyncio.get_running_loop())
+        await until(lambda: not driver._drivers.get(asyncio.get_running_loop()))
 
     run(main())
 
@@ -345,7 +345,7 @@ def test_auto_where_af_xdp_cannot_be_had_falls_back_and_says_so() -> None:
                 assert "AF_XDP cannot be had: route to 127.0.0.1: the destination is this host" in ws.transport_reason
             with pytest.raises(SetupError, match="this host"):
                 await xdpws.connect(url, interface="xwnone0", transport="xdp")
-        assert not driver._drivers.get(asyncio.get_running_loop())
+        await until(lambda: not driver._drivers.get(asyncio.get_running_loop()))
 
     run(main())
 

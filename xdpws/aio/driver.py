@@ -57,11 +57,17 @@ class Driver:
             raise
 
     def release(self) -> None:
-        """One user less; the last one closes the runtime."""
+        """One user less; the runtime closes soon after the last one, unless somebody has acquired it by then: two
+        programs cannot be on one interface."""
         self._users -= 1
         if self._users == 0:
-            _drivers.get(self._loop, {}).pop(self.runtime.xdp, None)
-            self._loop.call_soon(self._close)
+            self._loop.call_soon(self._retire)
+
+    def _retire(self) -> None:
+        if self._users == 0:
+            if _drivers.get(self._loop, {}).get(self.runtime.xdp) is self:
+                del _drivers[self._loop][self.runtime.xdp]
+            self._close()
 
     def _close(self) -> None:
         if self.runtime.engine.closed:
