@@ -145,7 +145,15 @@ struct xw_conn_cfg {
     const char *ws_host;         /* value of the Host header */
     const char *ws_headers;      /* further header lines, each ended by CRLF; NULL: none */
     const char *ws_subprotocols; /* comma-separated offer; NULL: none */
-    uint64_t max_message;        /* bytes; longer: close 1009 */
+    /* permessage-deflate (RFC 7692): 1 offers it, with the parameters that follow */
+    uint8_t ws_deflate;
+    uint8_t ws_server_reset;     /* 1: server_no_context_takeover */
+    uint8_t ws_client_reset;     /* 1: client_no_context_takeover */
+    uint8_t ws_server_bits;      /* server_max_window_bits, 8 … 15; 0: not offered */
+    uint8_t ws_client_bits;      /* client_max_window_bits, 8 … 15; 1: offered without a value; 0: not offered */
+    uint8_t pad[3];
+    uint32_t ws_deflate_min;     /* messages of fewer bytes are sent as they are */
+    uint64_t max_message;        /* bytes, compressed ones inflated; longer: close 1009 */
     uint64_t open_timeout_ns;    /* TCP + TLS + upgrade; 0: none */
     uint64_t close_timeout_ns;   /* close handshake, then the transport is cut; 0: 10 s */
     uint64_t user;               /* handed back in every event */

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from xdpws.aio import ClientConnection, connect
     from xdpws.client import Client, Session
-    from xdpws.config import EngineConfig, TlsOptions, XdpOptions
+    from xdpws.config import DeflateOptions, EngineConfig, TlsOptions, XdpOptions
     from xdpws.messages import Message
     from xdpws.timestamps import Histogram, Stamps
 
 __version__ = "0.1.0"
 
-_HOME = {"ClientConnection": "aio", "connect": "aio", "Client": "client", "Session": "client", "EngineConfig": "config",
-         "TlsOptions": "config", "XdpOptions": "config", "Message": "messages", "Histogram": "timestamps",
-         "Stamps": "timestamps"}
+_HOME = {"ClientConnection": "aio", "connect": "aio", "Client": "client", "Session": "client",
+         "DeflateOptions": "config", "EngineConfig": "config", "TlsOptions": "config", "XdpOptions": "config",
+         "Message": "messages", "Histogram": "timestamps", "Stamps": "timestamps"}
 
-__all__ = ["Client", "ClientConnection", "EngineConfig", "Histogram", "Message", "Session", "Stamps", "TlsOptions",
-           "XdpOptions", "connect"]
+__all__ = ["Client", "ClientConnection", "DeflateOptions", "EngineConfig", "Histogram", "Message", "Session",
+           "Stamps", "TlsOptions", "XdpOptions", "connect"]
 
 
 def __getattr__(name: str) -> Any:

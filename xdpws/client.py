@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xdpws._ffi import ffi
-from xdpws.config import EngineConfig, TlsOptions, TransportName, XdpOptions
+from xdpws.config import Compression, EngineConfig, TlsOptions, TransportName, XdpOptions, deflate_options
 from xdpws.errors import UsageError
 from xdpws.headers import header_lines
 from xdpws.http import Response, parse_response
@@ -156,7 +156,8 @@ class Client:
                  tls: TlsOptions | None = None, busy_poll: bool = True,
                  additional_headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
                  subprotocols: Sequence[str] = (), max_size: int = 1 << 24, open_timeout: float = 10.0,
-                 close_timeout: float = 10.0, check_utf8: bool = True, config: EngineConfig | None = None) -> None:
+                 close_timeout: float = 10.0, check_utf8: bool = True, compression: Compression = None,
+                 config: EngineConfig | None = None) -> None:
         urls = [url] if isinstance(url, str) else list(url)
         if not urls:
             raise UsageError("no URL was given")
@@ -175,6 +176,7 @@ class Client:
         self._max_size = max_size
         self._timeouts = (open_timeout, close_timeout)
         self._check_utf8 = check_utf8
+        self._deflate = deflate_options(compression)
         self._config = config or EngineConfig(max_conns=max(16, len(urls)))
         self._runtime: Runtime | None = None
         self._stop = False
@@ -194,7 +196,7 @@ class Client:
             if session.connection is None:
                 uri = session.uri
                 ws = WsRequest(uri.resource, uri.host_header, self._headers, self._subprotocols, self._max_size,
-                               self._check_utf8)
+                               self._check_utf8, self._deflate)
                 target = Target(resolve_host(uri.host)[0], uri.port, context if uri.secure else None,
                                 uri.host if uri.secure else "", ws, open_timeout_s=self._timeouts[0],
                                 close_timeout_s=self._timeouts[1])

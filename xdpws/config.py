@@ -57,6 +57,43 @@ class EngineConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class DeflateOptions:
+    """What a client offers of permessage-deflate (RFC 7692); `compression="deflate"` is the default of all of it.
+
+    server_no_context_takeover: the server must compress each message by itself. client_no_context_takeover: we do.
+    server_max_window_bits: the most the server may use, 8 to 15; None: not said. client_max_window_bits: the most we
+    use, 8 to 15; True: whatever the server says; None: not offered. min_size: messages of fewer bytes are sent as they
+    are.
+    """
+
+    server_no_context_takeover: bool = False
+    client_no_context_takeover: bool = False
+    server_max_window_bits: int | None = None
+    client_max_window_bits: int | Literal[True] | None = True
+    min_size: int = 64
+
+    def __post_init__(self) -> None:
+        for field in ("server_max_window_bits", "client_max_window_bits"):
+            value = getattr(self, field)
+            allowed = value is None or (value is True and field == "client_max_window_bits")
+            if not allowed and (isinstance(value, bool) or not 8 <= value <= 15):
+                raise UsageError(f"{field} is {value!r}; it must be 8 to 15 or None")
+        if not 0 <= self.min_size < 1 << 32:
+            raise UsageError(f"min_size is {self.min_size}; it must be 0 to 4294967295")
+
+
+Compression = Literal["deflate"] | DeflateOptions | None
+
+
+def deflate_options(compression: Compression) -> DeflateOptions | None:
+    """What the parameter `compression` stands for; UsageError if it is nothing that exists."""
+    if compression is None or isinstance(compression, DeflateOptions):
+        return compression
+    _one_of("compression", compression, ("deflate",))
+    return DeflateOptions()
+
+
+@dataclass(frozen=True, slots=True)
 class XdpOptions:
     """How to attach to an interface.
 

@@ -20,13 +20,14 @@ static struct xw_conn *slot_take(struct xw_engine *e) {
         if (c->phase != CONN_FREE)
             continue;
         struct xw_bytering rcv = c->rcv, snd = c->snd, plain = c->plain;
-        struct xw_mspan assembly = c->assembly;
+        struct xw_mspan assembly = c->assembly, deflate_mem = c->deflate_mem;
         void *ws_mem = c->ws_mem;
         memset(c, 0, sizeof *c);
         c->rcv = rcv;
         c->snd = snd;
         c->plain = plain;
         c->assembly = assembly;
+        c->deflate_mem = deflate_mem;
         c->ws_mem = ws_mem;
         e->next_gen = e->next_gen % 0xffffu + 1;
         c->id = i | e->next_gen << SLOT_BITS;
@@ -43,6 +44,23 @@ static int ring_get(struct xw_bytering *r, uint32_t len) {
     return xw_bytering_map(r, len);
 }
 
+/* At least len bytes of pages, touched only as they are used; what was there before goes. */
+static int pages_get(struct xw_mspan *m, size_t len) {
+    if (m->len >= len)
+        return XW_OK;
+    if (m->p)
+        munmap(m->p, m->len);
+    void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    *m = p == MAP_FAILED ? xw_mspan(NULL, 0) : xw_mspan(p, len);
+    return p == MAP_FAILED ? XW_ENOMEM : XW_OK;
+}
+
+static void pages_free(struct xw_mspan *m) {
+    if (m->p)
+        munmap(m->p, m->len);
+    *m = xw_mspan(NULL, 0);
+}
+
 /* Memory of a slot is obtained when it is first used for the purpose and kept: opening is cold, messages are not. */
 static int memory_get(struct xw_engine *e, struct xw_conn *c, const struct xw_conn_cfg *cfg) {
     int rc = ring_get(&c->rcv, e->cfg.rcvbuf_len);
@@ -55,24 +73,16 @@ static int memory_get(struct xw_engine *e, struct xw_conn *c, const struct xw_co
     if (!c->ws_mem && !(c->ws_mem = aligned_alloc(64, (xw_ws_size() + 63) / 64 * 64)))
         return XW_ENOMEM;
     size_t need = cfg->max_message > XW_WS_ASSEMBLY_MIN ? (size_t)cfg->max_message : XW_WS_ASSEMBLY_MIN;
-    if (c->assembly.len < need) {
-        if (c->assembly.p)
-            munmap(c->assembly.p, c->assembly.len);
-        void *p = mmap(NULL, need, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        c->assembly = p == MAP_FAILED ? xw_mspan(NULL, 0) : xw_mspan(p, need);
-        if (p == MAP_FAILED)
-            return XW_ENOMEM;
-    }
-    return XW_OK;
+    rc = pages_get(&c->assembly, need);
+    return rc || !cfg->ws_deflate ? rc : pages_get(&c->deflate_mem, XW_WS_DEFLATE_NEED);
 }
 
 void xw_conn_release_memory(struct xw_conn *c) {
     xw_bytering_unmap(&c->rcv);
     xw_bytering_unmap(&c->snd);
     xw_bytering_unmap(&c->plain);
-    if (c->assembly.p)
-        munmap(c->assembly.p, c->assembly.len);
-    c->assembly = xw_mspan(NULL, 0);
+    pages_free(&c->assembly);
+    pages_free(&c->deflate_mem);
     free(c->ws_mem);
     c->ws_mem = NULL;
 }
@@ -86,7 +96,9 @@ static int ws_start(struct xw_engine *e, struct xw_conn *c, const struct xw_conn
         .check_utf8 = cfg->check_utf8, .view_max = c->top == c->lower ? ring / 2 : ring - XW_TLS_PLAIN_MAX,
         .assembly = c->assembly, .close_timeout_ns = cfg->close_timeout_ns, .clock = e->cfg.stamps ? e->clock : NULL,
         .stamps = true, .target = cfg->ws_request, .host = cfg->ws_host, .headers = cfg->ws_headers,
-        .subprotocols = cfg->ws_subprotocols,
+        .subprotocols = cfg->ws_subprotocols, .deflate_min = cfg->ws_deflate_min, .deflate_mem = c->deflate_mem,
+        .deflate = { .on = cfg->ws_deflate, .server_reset = cfg->ws_server_reset, .client_reset = cfg->ws_client_reset,
+                     .server_bits = cfg->ws_server_bits, .client_bits = cfg->ws_client_bits },
     };
     c->ws = c->ws_mem;
     return xw_ws_init(c->ws, &ws);

@@ -61,6 +61,7 @@ struct xw_conn {
     int net_error;          /* XW_EUNREACH: the next hop does not answer */
     struct xw_bytering rcv, snd, plain; /* mapped at first use of the slot, kept for the next */
     struct xw_mspan assembly;           /* messages that are not one contiguous frame; NORESERVE */
+    struct xw_mspan deflate_mem;        /* compression's state and buffers; NORESERVE, empty until it is first offered */
     void *ws_mem;
     struct xw_conn *next_work;
     char text[512];                     /* of the CLOSED event */

@@ -33,6 +33,9 @@ int xw_ws_init(struct xw_ws *ws, const struct xw_ws_cfg *cfg) {
     if ((cfg->role != XW_WS_CLIENT && cfg->role != XW_WS_SERVER) || !cfg->bs || !cfg->rng || !cfg->assembly.p ||
         cfg->assembly.len < XW_WS_ASSEMBLY_MIN || !cfg->max_message || cfg->max_message > cfg->assembly.len)
         return XW_EINVAL;
+    if (cfg->deflate.on && (!xw_ws_pmd_valid(&cfg->deflate, cfg->role == XW_WS_SERVER) || !cfg->deflate_mem.p ||
+                            cfg->deflate_mem.len < XW_WS_DEFLATE_NEED))
+        return XW_EINVAL;
     memset(ws, 0, sizeof *ws);
     ws->cfg = *cfg;
     if (!cfg->simd)
@@ -44,7 +47,7 @@ int xw_ws_init(struct xw_ws *ws, const struct xw_ws_cfg *cfg) {
     xw_ws_head_init(&ws->head, peer_buf(ws), cfg->role == XW_WS_CLIENT ? "HTTP/1." : "");
     if (cfg->role == XW_WS_SERVER)
         return XW_OK;
-    struct xw_ws_request rq = { cfg->target, cfg->host, cfg->headers, cfg->subprotocols };
+    struct xw_ws_request rq = { cfg->target, cfg->host, cfg->headers, cfg->subprotocols, &cfg->deflate };
     char key[XW_WS_KEY_LEN + 1];
     xw_ws_key_make(cfg->rng, key);
     return xw_ws_request_emit(xw_mspan(cfg->assembly.p, XW_WS_REQUEST_MAX), &rq, key, &ws->tx.hello_len);
@@ -101,12 +104,34 @@ static void opened(struct xw_ws *ws, struct xw_ws_event *ev) {
     *ev = (struct xw_ws_event){ .type = XW_WS_OPEN, .data = head };
 }
 
+/* What was agreed comes into force. False: the handshake has failed. */
+static bool start_deflate(struct xw_ws *ws, const struct xw_ws_pmd *agreed) {
+    bool client = ws->cfg.role == XW_WS_CLIENT;
+    struct xw_ws_deflate_cfg cfg = {
+        .out_bits = client ? agreed->client_bits : agreed->server_bits,
+        .out_reset = client ? agreed->client_reset : agreed->server_reset,
+        .in_reset = client ? agreed->server_reset : agreed->client_reset,
+    };
+    struct xw_mspan mem = xw_mspan(ws->cfg.deflate_mem.p + XW_WS_PACK_LEN, XW_WS_DEFLATE_MEM);
+    if (!agreed->on)
+        return true;
+    if (xw_ws_deflate_init(mem, &cfg, &ws->deflate)) {
+        end_handshake(ws, XW_EBUG, false, "no memory for compression");
+        return false;
+    }
+    ws->rsv_ok = XW_WS_RSV1;
+    return true;
+}
+
 /* Client, head complete. 1: event; 0: go on. */
 static unsigned answer(struct xw_ws *ws, struct xw_ws_event *ev) {
     const char *error;
+    struct xw_ws_pmd agreed;
     struct xw_span head = head_span(ws), request = xw_span(ws->cfg.assembly.p, ws->tx.hello_len);
-    switch (xw_ws_answer_check(head, request, &ws->http_status, &error)) {
+    switch (xw_ws_answer_check(head, request, &ws->http_status, &agreed, &error)) {
     case XW_WS_HS_OPEN:
+        if (!start_deflate(ws, &agreed))
+            return 0;
         opened(ws, ev);
         return 1;
     case XW_WS_HS_INTERIM:
@@ -134,10 +159,15 @@ static void judge_request(struct xw_ws *ws) {
     struct xw_mspan out = xw_mspan(ws->cfg.assembly.p, XW_WS_REQUEST_MAX);
     unsigned status = xw_ws_request_check(head_span(ws), &key, &error);
     struct xw_span sub = xw_ws_subprotocol_pick(head_span(ws), ws->cfg.subprotocols);
-    if (xw_ws_answer_emit(out, status, key, sub, &ws->tx.hello_len)) {
+    struct xw_ws_pmd deflate = { 0 }, agreed = { 0 };
+    if (status == 101 && (error = xw_ws_pmd_choose(head_span(ws), &ws->cfg.deflate, &deflate, &agreed)))
+        status = 400;
+    if (xw_ws_answer_emit(out, status, key, sub, &deflate, &ws->tx.hello_len)) {
         end_handshake(ws, XW_EBUG, false, "answer too long");
         return;
     }
+    if (status == 101 && !start_deflate(ws, &agreed))
+        return;
     ws->state = WS_HEAD;
     if (status != 101) {
         ws_begin_close(ws, false);

@@ -11,13 +11,17 @@
  * of events stay valid, and their bytes unconsumed in the stream, until xw_ws_release. The owner calls that at the
  * start of its next poll.
  *
- * Not here yet: permessage-deflate. Its place: frames carry rsv, the connection has rsv_ok (bits that are
- * negotiated), and inflated messages go to the assembly buffer like fragmented ones. */
+ * permessage-deflate (RFC 7692), when cfg.deflate is on and both sides agree: compressed messages are inflated into the
+ * assembly buffer as they come, never beyond max_message; ours of deflate_min bytes and more are deflated through one
+ * fixed buffer, in several frames when they need more. A message sent by xw_ws_send_frame in frames of the caller's
+ * is not compressed. */
 #ifndef XW_WS_CONN_H
 #define XW_WS_CONN_H
 #include "base/rng.h"
 #include "base/stamp.h"
 #include "bs/bs.h"
+#include "ws/deflate.h"
+#include "ws/extension.h"
 #include "ws/frame.h"
 #include <stdbool.h>
 
@@ -29,6 +33,9 @@ enum xw_ws_role { XW_WS_CLIENT = 1, XW_WS_SERVER = 2 };
 /* Least assembly buffer: it also carries our request (<= XW_WS_REQUEST_MAX) and the peer's head and body. */
 #define XW_WS_REQUEST_MAX 16384u
 #define XW_WS_ASSEMBLY_MIN 40960u
+/* Deflated bytes that wait to be framed, and so the longest frame of a compressed message of ours. */
+#define XW_WS_PACK_LEN 16384u
+#define XW_WS_DEFLATE_NEED (XW_WS_PACK_LEN + XW_WS_DEFLATE_MEM)
 
 struct xw_ws_cfg {
     enum xw_ws_role role;
@@ -46,6 +53,9 @@ struct xw_ws_cfg {
     uint64_t (*clock)(void *arg);   /* for parsed_ns; NULL: parsed_ns stays 0 */
     void *clock_arg;
     bool stamps;                    /* fill first and last of MESSAGE events from bs->ops->stamp */
+    struct xw_ws_pmd deflate;       /* client: what is offered; server: what it wants at least. on false: none of it */
+    uint32_t deflate_min;           /* shorter messages are sent as they are; 0 and 1: all but empty ones are deflated */
+    struct xw_mspan deflate_mem;    /* XW_WS_DEFLATE_NEED bytes aligned to 64, when deflate.on */
     /* client; the strings are needed only during xw_ws_init */
     const char *target;             /* "/path?query"; NULL: "/" */
     const char *host;               /* value of the Host header */

@@ -38,6 +38,8 @@ struct ws_rx {
     size_t lent_end;          /* [0, lent_end) of it belongs to events until release */
     uint64_t msg_first;       /* stream offset of its first header */
     struct xw_rxstamp first;
+    bool packed;              /* the message is compressed */
+    uint64_t packed_len;      /* payload bytes of its frames so far */
     struct xw_ws_utf8 utf8;   /* of the current text message */
     size_t checked;           /* payload bytes of the frame still lying in the stream that utf8 has seen */
     uint8_t ctl[XW_WS_CONTROL_MAX];
@@ -51,7 +53,13 @@ struct ws_tx {
     uint8_t stage_len, stage_sent;
     bool in_msg;              /* a fragmented message of ours is open */
     uint8_t key[4];           /* of the data frame begun */
-    uint64_t left, pos;       /* payload bytes that it lacks, that it has */
+    uint64_t left, pos;       /* payload bytes that it lacks, that it has. Compressed: left of the message, not of it */
+    /* the compressed message begun. pack[0, pack_end) is the frame going out, pack_sent of it are gone; what follows up
+     * to pack_have is for the next one. The last four bytes always wait: at the message's end they are not sent */
+    bool packing;             /* its last frame is not made */
+    bool pack_first;          /* nor its first */
+    uint8_t pack_opcode;
+    size_t pack_have, pack_end, pack_sent;
     bool pong_due, close_due; /* wait for the frame begun */
     uint8_t pong_len, close_len;
     uint8_t pong[XW_WS_CONTROL_MAX], close[XW_WS_CONTROL_MAX];
@@ -68,8 +76,9 @@ struct xw_ws {
     struct xw_ws_body body;
     unsigned http_status;
     uint8_t interim;          /* 1xx answers skipped */
-    uint8_t rsv_ok;           /* bits that a negotiated extension uses; none yet */
+    uint8_t rsv_ok;           /* bits that a negotiated extension uses */
     bool moved;               /* something was done to the stream of which it does not know (xw_ws_moved) */
+    struct xw_ws_deflate *deflate; /* NULL: not agreed */
     uint64_t now_ns;          /* of the poll or call in progress */
     uint64_t deadline_ns;     /* of the body, or of the close handshake; XW_NEVER */
     /* how it ended; the first cause decides */

@@ -1,11 +1,16 @@
-/* ws/conn_rx.c: frames in, events out. A frame goes one of two ways, decided at its header: in place (whole in the
- * view, or short enough to be waited for there; unfragmented and unmasked) or copied as it comes (to the assembly
- * buffer, or to ctl). Bytes are counted in rx.off and consumed when no span of them is lent out. */
+/* ws/conn_rx.c: frames in, events out. A frame goes one of three ways, decided at its header: in place (whole in the
+ * view, or short enough to be waited for there; unfragmented, unmasked and not compressed), copied as it comes (to the
+ * assembly buffer, or to ctl), or inflated as it comes (to the assembly buffer). Bytes are counted in rx.off and
+ * consumed when no span of them is lent out. */
 #include "base/assert.h"
 #include "base/err.h"
 #include "ws/conn_priv.h"
 #include "ws/mask.h"
 #include <string.h>
+
+/* Compressed bytes of a message of at most max: no compressor expands so much but by empty blocks, and a peer that sends
+ * those without end must not keep the message open for ever. */
+#define PACKED_MAX(max) ((max) < UINT64_MAX / 4 ? 2 * (max) + 1024 : (max))
 
 /* What one step came to. */
 enum step { STEP_EVENT, STEP_ON, STEP_NEED, STEP_STALL, STEP_FAILED };
@@ -134,7 +139,7 @@ static bool assembly_room(struct xw_ws *ws, uint64_t len) {
         return false;
     memmove(a.p, a.p + rx->msg_at, rx->msg_len);
     rx->msg_at = 0;
-    XW_ASSERT(len <= a.len - rx->msg_len); /* the limit was compared with the header, and the buffer is no smaller */
+    XW_ASSERT(rx->packed || len <= a.len - rx->msg_len); /* the limit was compared with the header, and the buffer is no smaller */
     return true;
 }
 
@@ -144,9 +149,14 @@ static void message_frame(struct xw_ws *ws, const struct xw_ws_hdr *h) {
     if (h->opcode != XW_WS_OP_CONT) {
         rx->in_msg = true;
         rx->msg_opcode = h->opcode;
+        rx->packed_len = 0;
+        rx->packed = h->rsv & XW_WS_RSV1;
+        if (rx->packed)
+            xw_ws_inflate_begin(ws->deflate);
         rx->msg_first = rx->frame_first;
         note_first(ws, rx->msg_first);
     }
+    rx->packed_len += rx->packed ? h->len : 0;
 }
 
 static enum step copied_control(struct xw_ws *ws, struct xw_span view, struct xw_ws_event *ev) {
@@ -163,6 +173,17 @@ static enum step copied_control(struct xw_ws *ws, struct xw_span view, struct xw
     rx->in_frame = false;
     rx->ctl_lent = true;
     return control_event(ws, rx->h.opcode, xw_span(rx->ctl, (size_t)rx->h.len), rx->frame_first, ev);
+}
+
+/* The message in the assembly is whole. */
+static enum step assembled(struct xw_ws *ws, struct xw_ws_event *ev) {
+    struct ws_rx *rx = &ws->rx;
+    if (rx->msg_opcode == XW_WS_OP_TEXT && ws->cfg.check_utf8 && !xw_ws_utf8_whole(&rx->utf8))
+        return failed(ws, XW_WS_FAULT_TEXT_UTF8);
+    rx->in_msg = false;
+    rx->lent_end = rx->msg_at + rx->msg_len;
+    message_event(ws, ev, rx->msg_opcode, xw_span(ws->cfg.assembly.p + rx->msg_at, rx->msg_len), rx->msg_first);
+    return STEP_EVENT;
 }
 
 static enum step copied_data(struct xw_ws *ws, struct xw_span view, struct xw_ws_event *ev) {
@@ -185,14 +206,73 @@ static enum step copied_data(struct xw_ws *ws, struct xw_span view, struct xw_ws
     if (n < want)
         return STEP_NEED;
     rx->in_frame = false;
-    if (!rx->h.fin)
-        return STEP_ON;
-    if (text && !xw_ws_utf8_whole(&rx->utf8))
-        return failed(ws, XW_WS_FAULT_TEXT_UTF8);
-    rx->in_msg = false;
-    rx->lent_end = rx->msg_at + rx->msg_len;
-    message_event(ws, ev, rx->msg_opcode, xw_span(ws->cfg.assembly.p + rx->msg_at, rx->msg_len), rx->msg_first);
-    return STEP_EVENT;
+    return rx->h.fin ? assembled(ws, ev) : STEP_ON;
+}
+
+/* ---- inflated ---- */
+
+/* Runs the inflater over in (NULL: the end of the message) into what the message may still grow by. ON: in is used up;
+ * EVENT: the message is whole; STALL: no room before release. */
+static enum step inflate_run(struct xw_ws *ws, struct xw_span *in) {
+    struct ws_rx *rx = &ws->rx;
+    enum xw_ws_inflate rc;
+    do {
+        uint8_t probe;
+        uint64_t left = ws->cfg.max_message - rx->msg_len;
+        if (left && !assembly_room(ws, 1))
+            return STEP_STALL;
+        uint8_t *dst = left ? ws->cfg.assembly.p + rx->msg_at + rx->msg_len : &probe;
+        size_t room = ws->cfg.assembly.len - rx->msg_at - rx->msg_len;
+        struct xw_mspan out = xw_mspan(dst, !left ? 1 : left < room ? (size_t)left : room);
+        rc = in ? xw_ws_inflate_feed(ws->deflate, in, &out) : xw_ws_inflate_end(ws->deflate, &out);
+        size_t got = (size_t)(out.p - dst);
+        if (got && !left)
+            return failed(ws, XW_WS_FAULT_TOO_BIG);
+        rx->msg_len += got;
+        if (rx->msg_opcode == XW_WS_OP_TEXT && ws->cfg.check_utf8 &&
+            xw_ws_utf8_feed(&rx->utf8, ws->cfg.simd, dst, got) < got)
+            return failed(ws, XW_WS_FAULT_TEXT_UTF8);
+    } while (rc == XW_WS_INFLATE_FULL);
+    if (rc == XW_WS_INFLATE_BAD)
+        return failed(ws, XW_WS_FAULT_DEFLATE);
+    return rc == XW_WS_INFLATE_END ? STEP_EVENT : STEP_ON;
+}
+
+/* The next n payload bytes of the frame; masked ones are unmasked in pieces on the stack. */
+static enum step inflate_payload(struct xw_ws *ws, struct xw_span view, size_t n) {
+    struct ws_rx *rx = &ws->rx;
+    uint8_t plain[2048], key[4];
+    enum step s = STEP_ON;
+    while (n && s == STEP_ON) {
+        struct xw_span in = xw_span(view.p, n);
+        if (rx->h.masked) {
+            in = xw_span(plain, n < sizeof plain ? n : sizeof plain);
+            xw_ws_mask_at(key, rx->h.key, rx->frame_pos);
+            ws->cfg.simd->mask(plain, view.p, in.len, key);
+        }
+        size_t used = in.len;
+        s = inflate_run(ws, &in);
+        used -= in.len;
+        view = xw_span_from(view, used);
+        n -= used;
+        rx->frame_pos += used;
+        rx->off += used;
+    }
+    return s;
+}
+
+static enum step inflated_data(struct xw_ws *ws, struct xw_span view, struct xw_ws_event *ev) {
+    struct ws_rx *rx = &ws->rx;
+    uint64_t want = rx->h.len - rx->frame_pos;
+    enum step s = inflate_payload(ws, view, view.len < want ? view.len : (size_t)want);
+    if (s != STEP_ON)
+        return s;
+    if (rx->frame_pos < rx->h.len)
+        return STEP_NEED;
+    if (rx->h.fin && (s = inflate_run(ws, NULL)) != STEP_EVENT)
+        return s;
+    rx->in_frame = false;
+    return rx->h.fin ? assembled(ws, ev) : STEP_ON;
 }
 
 /* ---- headers ---- */
@@ -201,8 +281,11 @@ static enum step copied_data(struct xw_ws *ws, struct xw_span view, struct xw_ws
  * xw_ws_hdr_parse. */
 static int next_header(struct xw_ws *ws, struct xw_span view, struct xw_ws_hdr *h) {
     struct ws_rx *rx = &ws->rx;
-    struct xw_ws_rules rules = { .want_mask = ws->cfg.role == XW_WS_SERVER, .rsv_ok = ws->rsv_ok,
-                                 .max_len = ws->cfg.max_message - (rx->in_msg ? rx->msg_len : 0) };
+    uint64_t max = ws->cfg.max_message, packed = PACKED_MAX(max);
+    struct xw_ws_rules rules = { .want_mask = ws->cfg.role == XW_WS_SERVER, .rsv_ok = ws->rsv_ok, .max_len = max,
+                                 .max_packed = packed };
+    if (rx->in_msg)
+        rules.max_len = rx->packed ? packed - rx->packed_len : max - rx->msg_len;
     int rc;
     if (!rx->hdr_have) {
         rc = xw_ws_hdr_parse(view, &rules, h);
@@ -229,7 +312,7 @@ static enum xw_ws_fault order_fault(const struct xw_ws *ws, const struct xw_ws_h
 }
 
 static bool fits_in_place(const struct xw_ws *ws, const struct xw_ws_hdr *h, struct xw_span view) {
-    bool shape = !h->masked && !ws->rx.hdr_have && ((h->opcode & 8) || (h->fin && h->opcode != XW_WS_OP_CONT));
+    bool shape = !h->masked && !h->rsv && !ws->rx.hdr_have && ((h->opcode & 8) || (h->fin && h->opcode != XW_WS_OP_CONT));
     if (!shape)
         return false;
     if (view.len - h->hdr_len >= h->len)
@@ -250,7 +333,8 @@ static enum step begin_frame(struct xw_ws *ws, struct xw_span view, struct xw_ws
         xw_ws_utf8_init(&rx->utf8);
     if (fits_in_place(ws, &h, view))
         return frame_in_place(ws, &h, view, ev);
-    if ((h.opcode & 8) ? rx->ctl_lent : !assembly_room(ws, h.len))
+    bool packed = (h.rsv & XW_WS_RSV1) || (rx->in_msg && rx->packed);
+    if ((h.opcode & 8) ? rx->ctl_lent : !assembly_room(ws, packed ? 0 : h.len))
         return STEP_STALL;
     if (!rx->hdr_have) {
         rx->frame_first = rx_pos(ws);
@@ -279,6 +363,8 @@ unsigned ws_rx_frames(struct xw_ws *ws, struct xw_ws_event *ev, unsigned max) {
             s = begin_frame(ws, view, &ev[cnt]);
         else if (rx->h.opcode & 8)
             s = copied_control(ws, view, &ev[cnt]);
+        else if (rx->packed)
+            s = inflated_data(ws, view, &ev[cnt]);
         else
             s = copied_data(ws, view, &ev[cnt]);
         cnt += s == STEP_EVENT;

@@ -1,6 +1,9 @@
 /* ws/conn_tx.c: what goes out. Order: handshake text, then what is in the stage (a header or a whole control
  * frame), then the payload of the data frame begun, then a pong, then the close frame. Nothing is between a data
- * frame's header and its last byte. */
+ * frame's header and its last byte.
+ *
+ * A compressed message is deflated into cfg.deflate_mem's first XW_WS_PACK_LEN bytes; when they are full, or the message
+ * ends, they become a frame. One that fits is one frame in one commit. */
 #include "base/assert.h"
 #include "base/err.h"
 #include "ws/conn_priv.h"
@@ -63,6 +66,106 @@ static void stage_control(struct xw_ws *ws, uint8_t opcode, const uint8_t *p, si
     tx->stage_len = (uint8_t)(n + len);
 }
 
+/* ---- compressed ---- */
+
+/* Payload of the frame in the pack buffer. True: it has gone. */
+static bool flush_pack(struct xw_ws *ws) {
+    struct ws_tx *tx = &ws->tx;
+    struct xw_bs *bs = ws->cfg.bs;
+    uint8_t *pack = ws->cfg.deflate_mem.p, key[4];
+    if (!tx->pack_end)
+        return true;
+    while (tx->pack_sent < tx->pack_end) {
+        struct xw_mspan to = bs->ops->reserve(bs);
+        size_t lacks = tx->pack_end - tx->pack_sent, n = to.len < lacks ? to.len : lacks;
+        if (!n)
+            return false;
+        xw_ws_mask_at(key, tx->key, tx->pack_sent);
+        copy_payload(ws, to.p, pack + tx->pack_sent, n, key);
+        bs->ops->commit(bs, n);
+        ws->moved = true;
+        tx->pack_sent += n;
+    }
+    memmove(pack, pack + tx->pack_end, tx->pack_have - tx->pack_end);
+    tx->pack_have -= tx->pack_end;
+    tx->pack_end = tx->pack_sent = 0;
+    return true;
+}
+
+/* All of the pack buffer but the four bytes that wait becomes a frame. */
+static void begin_pack_frame(struct xw_ws *ws, bool fin) {
+    struct ws_tx *tx = &ws->tx;
+    struct xw_bs *bs = ws->cfg.bs;
+    XW_ASSERT(tx->pack_have >= XW_WS_DEFLATE_TAIL && !tx->stage_len && !tx->pack_end);
+    size_t len = tx->pack_have - XW_WS_DEFLATE_TAIL;
+    struct xw_ws_hdr h = { .fin = fin, .opcode = tx->pack_first ? tx->pack_opcode : XW_WS_OP_CONT,
+                           .rsv = tx->pack_first ? XW_WS_RSV1 : 0, .len = len };
+    fill_key(ws, &h);
+    tx->pack_first = false;
+    tx->packing = !fin;
+    if (fin)
+        tx->pack_have = len;
+    size_t n = xw_ws_hdr_len(&h);
+    struct xw_mspan to = bs->ops->reserve(bs);
+    if (fin && to.len >= n + len) {
+        xw_ws_hdr_emit(to.p, &h);
+        copy_payload(ws, to.p + n, ws->cfg.deflate_mem.p, len, h.key);
+        bs->ops->commit(bs, n + len);
+        ws->moved = true;
+        tx->pack_have = 0;
+        return;
+    }
+    tx->stage_len = (uint8_t)xw_ws_hdr_emit(tx->stage, &h);
+    memcpy(tx->key, h.key, sizeof tx->key);
+    tx->pack_end = len;
+}
+
+/* Sends what waits, a pong between any two frames, then deflates and sends in, the next bytes of the compressed message
+ * begun, as far as there is room. True: nothing waits but the rest of a frame or message, or the close frame. */
+static bool send_on(struct xw_ws *ws, struct xw_span *in) {
+    struct ws_tx *tx = &ws->tx;
+    for (;;) {
+        if (!flush_stage(ws) || !flush_pack(ws))
+            return false;
+        if (tx->pong_due && (!tx->left || tx->packing)) {
+            tx->pong_due = false;
+            stage_control(ws, XW_WS_OP_PONG, tx->pong, tx->pong_len);
+            continue;
+        }
+        if (!tx->packing)
+            return true;
+        size_t before = in->len;
+        struct xw_mspan out = xw_mspan(ws->cfg.deflate_mem.p + tx->pack_have, XW_WS_PACK_LEN - tx->pack_have);
+        bool done = xw_ws_deflate_feed(ws->deflate, in, &out, before == tx->left);
+        tx->left -= before - in->len;
+        tx->pack_have = XW_WS_PACK_LEN - out.len;
+        if (!done && out.len)
+            return true;
+        begin_pack_frame(ws, done);
+    }
+}
+
+/* A message to be compressed begins; returns how much of it was taken. */
+static int64_t send_packed(struct xw_ws *ws, uint8_t opcode, struct xw_span in) {
+    struct ws_tx *tx = &ws->tx;
+    size_t len = in.len;
+    tx->packing = tx->pack_first = true;
+    tx->pack_opcode = opcode;
+    tx->pack_have = 0;
+    tx->left = len;
+    xw_ws_deflate_begin(ws->deflate);
+    send_on(ws, &in);
+    return (int64_t)(len - in.len);
+}
+
+/* The close frame may go now: between messages, or, when it answers the peer's or tells a fault, between frames. */
+static bool may_close(const struct xw_ws *ws) {
+    const struct ws_tx *tx = &ws->tx;
+    if (tx->packing)
+        return ws->close_rcvd || tx->shut_wanted;
+    return !tx->left;
+}
+
 void ws_tx_flush(struct xw_ws *ws) {
     struct ws_tx *tx = &ws->tx;
     if (!ws_tx_hello_done(ws)) {
@@ -70,17 +173,13 @@ void ws_tx_flush(struct xw_ws *ws) {
         if (!ws_tx_hello_done(ws))
             return;
     }
-    if (!flush_stage(ws))
+    struct xw_span none = xw_span("", 0);
+    if (!send_on(ws, &none))
         return;
-    if (!tx->left && tx->pong_due) {
-        tx->pong_due = false;
-        stage_control(ws, XW_WS_OP_PONG, tx->pong, tx->pong_len);
-        if (!flush_stage(ws))
-            return;
-    }
-    if (!tx->left && tx->close_due) {
-        tx->close_due = false;
+    if (may_close(ws) && tx->close_due) {
+        tx->close_due = tx->packing = false;
         tx->close_sent = true;
+        tx->left = 0;
         stage_control(ws, XW_WS_OP_CLOSE, tx->close, tx->close_len);
         if (!flush_stage(ws))
             return;
@@ -154,7 +253,7 @@ static int may_send(const struct xw_ws *ws, uint8_t opcode, bool fin, uint64_t l
     if (ws->state > WS_OPEN || ws->closing)
         return XW_ECLOSED;
     if (control)
-        return tx->left ? XW_EAGAIN : XW_OK;
+        return tx->left && !tx->packing ? XW_EAGAIN : XW_OK;
     return tx->left || tx->in_msg != (opcode == XW_WS_OP_CONT) ? XW_ESTATE : XW_OK;
 }
 
@@ -165,7 +264,7 @@ int64_t xw_ws_send_frame(struct xw_ws *ws, uint8_t opcode, bool fin, const void 
     if (rc)
         return rc;
     ws_tx_flush(ws);
-    if (tx->stage_len)
+    if (tx->stage_len || tx->pack_end || (tx->packing && !tx->left))
         return XW_EAGAIN;
     struct xw_mspan to = bs->ops->reserve(bs);
     if (!to.len)
@@ -176,6 +275,8 @@ int64_t xw_ws_send_frame(struct xw_ws *ws, uint8_t opcode, bool fin, const void 
         flush_stage(ws);
         return (int64_t)len;
     }
+    if (ws->deflate && fin && opcode != XW_WS_OP_CONT && len && len >= ws->cfg.deflate_min && len <= SIZE_MAX)
+        return send_packed(ws, opcode, xw_span(data, (size_t)len));
     fill_key(ws, &h);
     tx->in_msg = !fin;
     size_t n = xw_ws_hdr_len(&h);
@@ -206,6 +307,12 @@ int64_t xw_ws_send_more(struct xw_ws *ws, const void *data, uint64_t len) {
         return XW_ESTATE;
     if (len > tx->left)
         return XW_EINVAL;
+    if (tx->packing) {
+        struct xw_span in = xw_span(data, (size_t)len);
+        if (send_on(ws, &in))
+            ws_tx_flush(ws);
+        return (int64_t)(len - in.len);
+    }
     if (!flush_stage(ws))
         return 0;
     size_t done = push_payload(ws, data, len);
@@ -216,7 +323,8 @@ int64_t xw_ws_send_more(struct xw_ws *ws, const void *data, uint64_t len) {
 
 bool xw_ws_writable(const struct xw_ws *ws) {
     const struct ws_tx *tx = &ws->tx;
-    if (ws->state < WS_OPEN || ws->state == WS_DEAD || tx->shut_wanted || tx->stage_len)
+    if (ws->state < WS_OPEN || ws->state == WS_DEAD || tx->shut_wanted || tx->stage_len ||
+        tx->pack_end || (tx->packing && !tx->left))
         return false;
     if (!tx->left && (ws->state != WS_OPEN || ws->closing))
         return false;

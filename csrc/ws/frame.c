@@ -71,7 +71,7 @@ int xw_ws_hdr_parse(struct xw_span in, const struct xw_ws_rules *rules, struct x
     h->len = ext ? get_be(in.p + 2, ext) : len7;
     if ((ext == 2 && h->len < 126) || (ext == 8 && h->len < 65536))
         return -(int)XW_WS_FAULT_LEN_NOT_MINIMAL;
-    if (!(h->opcode & 8) && h->len > rules->max_len)
+    if (!(h->opcode & 8) && h->len > (h->rsv & XW_WS_RSV1 ? rules->max_packed : rules->max_len))
         return -(int)XW_WS_FAULT_TOO_BIG;
     h->hdr_len = (uint8_t)(2 + ext + (h->masked ? 4 : 0));
     if (in.len < h->hdr_len)

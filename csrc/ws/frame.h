@@ -49,6 +49,7 @@ struct xw_ws_rules {
     bool want_mask;      /* server role: frames must be masked; client role: must not (RFC 6455 5.1) */
     uint8_t rsv_ok;      /* bits negotiated by an extension, on the first frame of a data message */
     uint64_t max_len;    /* payload of a data frame; longer: TOO_BIG */
+    uint64_t max_packed; /* of one with RSV1, instead */
 };
 
 /* xw_ws_hdr_parse: 1: *h is filled and obeys the rules; 0: more bytes are needed (what is there is not wrong yet);

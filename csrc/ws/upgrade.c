@@ -24,6 +24,16 @@ static void put(struct out *o, const void *p, size_t len) {
 
 static void put_str(struct out *o, const char *s) { put(o, s, strlen(s)); }
 
+static void put_extension(struct out *o, const struct xw_ws_pmd *p) {
+    if (!p || !p->on)
+        return;
+    put_str(o, "Sec-WebSocket-Extensions: ");
+    size_t n = xw_ws_pmd_emit(xw_mspan(o->to.p + o->len, o->to.len - o->len), p);
+    o->full |= !n;
+    o->len += n;
+    put_str(o, "\r\n");
+}
+
 void xw_ws_key_make(struct xw_rng *rng, char key[XW_WS_KEY_LEN + 1]) {
     uint8_t raw[16], text[XW_WS_KEY_LEN + 1];
     xw_rng_fill(rng, raw, sizeof raw);
@@ -96,7 +106,8 @@ static bool headers_ok(const char *lines) {
 int xw_ws_request_emit(struct xw_mspan out, const struct xw_ws_request *rq, const char *key, size_t *len) {
     const char *target = rq->target ? rq->target : "/";
     if (!visible(target) || !rq->host || !visible(rq->host) || (rq->headers && !headers_ok(rq->headers)) ||
-        (rq->subprotocols && !tokens_ok(rq->subprotocols)))
+        (rq->subprotocols && !tokens_ok(rq->subprotocols)) ||
+        (rq->deflate && rq->deflate->on && !xw_ws_pmd_valid(rq->deflate, false)))
         return XW_EINVAL;
     struct out o = { .to = out };
     put_str(&o, "GET ");
@@ -111,6 +122,7 @@ int xw_ws_request_emit(struct xw_mspan out, const struct xw_ws_request *rq, cons
         put_str(&o, rq->subprotocols);
         put_str(&o, "\r\n");
     }
+    put_extension(&o, rq->deflate);
     if (rq->headers)
         put_str(&o, rq->headers);
     put_str(&o, "\r\n");
@@ -143,8 +155,10 @@ static unsigned status_of(struct xw_span head) {
 }
 
 /* What breaks RFC 6455 4.1 in a 101; NULL: nothing. */
-static const char *switch_fault(struct xw_span head, struct xw_span request) {
+static const char *switch_fault(struct xw_span head, struct xw_span request, struct xw_ws_pmd *agreed) {
     struct xw_span v = { 0 }, key = { 0 };
+    struct xw_ws_pmd offer = { 0 };
+    size_t pos = 0;
     char accept[XW_WS_ACCEPT_LEN + 1];
     if (head.p[7] != '1')
         return "101 in HTTP/1.0";
@@ -158,8 +172,11 @@ static const char *switch_fault(struct xw_span head, struct xw_span request) {
     xw_ws_accept_make(key, accept);
     if (v.len != XW_WS_ACCEPT_LEN || memcmp(v.p, accept, XW_WS_ACCEPT_LEN))
         return "wrong Sec-WebSocket-Accept";
-    if (xw_ws_field(head, "Sec-WebSocket-Extensions", &v) && v.len)
-        return "server chose an extension that was not offered";
+    if (xw_ws_field(request, "Sec-WebSocket-Extensions", &v))
+        xw_ws_pmd_parse(v, &pos, false, &offer);
+    const char *fault = xw_ws_pmd_judge(head, &offer, agreed);
+    if (fault)
+        return fault;
     unsigned cnt = xw_ws_field(head, "Sec-WebSocket-Protocol", &v);
     if (cnt > 1 || (cnt && !xw_ws_list_has(request, "Sec-WebSocket-Protocol", v)))
         return "server chose a subprotocol that was not offered";
@@ -167,15 +184,16 @@ static const char *switch_fault(struct xw_span head, struct xw_span request) {
 }
 
 enum xw_ws_verdict xw_ws_answer_check(struct xw_span head, struct xw_span request, unsigned *status,
-                                      const char **error) {
+                                      struct xw_ws_pmd *agreed, const char **error) {
     *error = NULL;
+    *agreed = (struct xw_ws_pmd){ 0 };
     *status = status_of(head);
     if (!*status)
         *error = "malformed HTTP status line";
     else if (!fields_ok(head))
         *error = "malformed HTTP header field";
     else if (*status == 101)
-        *error = switch_fault(head, request);
+        *error = switch_fault(head, request, agreed);
     if (*error)
         return XW_WS_HS_BROKEN;
     return *status == 101 ? XW_WS_HS_OPEN : *status < 200 ? XW_WS_HS_INTERIM : XW_WS_HS_REJECTED;
@@ -305,7 +323,7 @@ static const char *reason_of(unsigned status) {
 }
 
 int xw_ws_answer_emit(struct xw_mspan out, unsigned status, struct xw_span key, struct xw_span subprotocol,
-                      size_t *len) {
+                      const struct xw_ws_pmd *deflate, size_t *len) {
     struct out o = { .to = out };
     put_str(&o, "HTTP/1.1 ");
     put_str(&o, reason_of(status));
@@ -319,6 +337,7 @@ int xw_ws_answer_emit(struct xw_mspan out, unsigned status, struct xw_span key, 
             put(&o, subprotocol.p, subprotocol.len);
             put_str(&o, "\r\n");
         }
+        put_extension(&o, deflate);
     } else {
         put_str(&o, "Connection: close\r\nContent-Length: 0\r\n");
     }

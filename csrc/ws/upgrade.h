@@ -9,6 +9,7 @@
 #define XW_WS_UPGRADE_H
 #include "base/rng.h"
 #include "base/span.h"
+#include "ws/extension.h"
 #include <stdbool.h>
 
 #define XW_WS_KEY_LEN 24u    /* base64 of 16 bytes */
@@ -43,6 +44,7 @@ struct xw_ws_request {
     const char *host;
     const char *headers;      /* "Name: value\r\n"…; NULL: none. Fields that the handshake owns are refused */
     const char *subprotocols; /* comma-separated tokens; NULL: none */
+    const struct xw_ws_pmd *deflate; /* offer; NULL or on false: none */
 };
 /* xw_ws_key_make: a fresh Sec-WebSocket-Key, terminated. */
 void xw_ws_key_make(struct xw_rng *rng, char key[XW_WS_KEY_LEN + 1]);
@@ -57,10 +59,10 @@ enum xw_ws_verdict {
     XW_WS_HS_REJECTED, /* another status; the body follows */
     XW_WS_HS_BROKEN    /* not HTTP, or a 101 that breaks RFC 6455 4.1 */
 };
-/* xw_ws_answer_check: judges a complete head against the request as it was sent. *status: 0 or 100 … 999; *error:
- * text when BROKEN. */
+/* xw_ws_answer_check: judges a complete head against the request as it was sent. *status: 0 or 100 … 999; *agreed: the
+ * compression that is in force when OPEN; *error: text when BROKEN. */
 enum xw_ws_verdict xw_ws_answer_check(struct xw_span head, struct xw_span request, unsigned *status,
-                                      const char **error);
+                                      struct xw_ws_pmd *agreed, const char **error);
 
 /* The body behind a rejection, as far as it is kept. */
 struct xw_ws_body {
@@ -82,7 +84,8 @@ unsigned xw_ws_request_check(struct xw_span head, struct xw_span *key, const cha
 /* xw_ws_subprotocol_pick: the first of the comma-separated supported tokens that the request offers; empty span:
  * none. The span points into supported. */
 struct xw_span xw_ws_subprotocol_pick(struct xw_span head, const char *supported);
-/* xw_ws_answer_emit: writes the answer. key and subprotocol count for 101 only. 0 or XW_ETOOBIG. */
+/* xw_ws_answer_emit: writes the answer. key, subprotocol and deflate (what the offer is answered with; NULL or on
+ * false: nothing) count for 101 only. 0 or XW_ETOOBIG. */
 int xw_ws_answer_emit(struct xw_mspan out, unsigned status, struct xw_span key, struct xw_span subprotocol,
-                      size_t *len);
+                      const struct xw_ws_pmd *deflate, size_t *len);
 #endif

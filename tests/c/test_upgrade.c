@@ -133,7 +133,7 @@ XT_TEST(keys_are_random_base64) {
 
 XT_TEST(request_as_written) {
     struct xw_ws_request rq = { "/ws?x=1", "api.example.com:9443", "X-Key: abc\r\nUser-Agent: t/1 (x; y)\r\n",
-        "a, b.c" };
+        "a, b.c", NULL };
     size_t len = 0;
     static const char want[] =
         "GET /ws?x=1 HTTP/1.1\r\nHost: api.example.com:9443\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -148,17 +148,21 @@ XT_TEST(request_as_written) {
 
 XT_TEST(request_parts_that_would_break_it) {
     static const struct xw_ws_request bad[] = {
-        { "/a b", "h", NULL, NULL }, { "/\r\nX: y", "h", NULL, NULL }, { "", "h", NULL, NULL },
-        { "/\xc3\xa9", "h", NULL, NULL },
-        { "/", NULL, NULL, NULL }, { "/", "", NULL, NULL }, { "/", "h\r\nX: y", NULL, NULL },
-        { "/", "h h", NULL, NULL },
-        { "/", "h", "X: y", NULL }, { "/", "h", "X y\r\n", NULL }, { "/", "h", "X: y\r\n\r\n", NULL },
-        { "/", "h", "X: a\nY: b\r\n", NULL }, { "/", "h", "X: a\rY: b\r\n", NULL }, { "/", "h", " X: a\r\n", NULL },
-        { "/", "h", "X: a\r\n b\r\n", NULL }, { "/", "h", "X : a\r\n", NULL }, { "/", "h", ": a\r\n", NULL },
-        { "/", "h", "host: evil\r\n", NULL }, { "/", "h", "A: b\r\nSec-WebSocket-Key: x\r\n", NULL },
-        { "/", "h", "Content-Length: 5\r\n", NULL }, { "/", "h", "connection: close\r\n", NULL },
-        { "/", "h", NULL, "" }, { "/", "h", NULL, " , " }, { "/", "h", NULL, "a b" }, { "/", "h", NULL, "a\r\nX: y" },
-        { "/", "h", NULL, "a, a" }, { "/", "h", NULL, "b,a;q=1" },
+        { "/a b", "h", NULL, NULL, NULL }, { "/\r\nX: y", "h", NULL, NULL, NULL }, { "", "h", NULL, NULL, NULL },
+        { "/\xc3\xa9", "h", NULL, NULL, NULL },
+        { "/", NULL, NULL, NULL, NULL }, { "/", "", NULL, NULL, NULL }, { "/", "h\r\nX: y", NULL, NULL, NULL },
+        { "/", "h h", NULL, NULL, NULL },
+        { "/", "h", "X: y", NULL, NULL }, { "/", "h", "X y\r\n", NULL, NULL },
+        { "/", "h", "X: y\r\n\r\n", NULL, NULL },
+        { "/", "h", "X: a\nY: b\r\n", NULL, NULL }, { "/", "h", "X: a\rY: b\r\n", NULL, NULL },
+        { "/", "h", " X: a\r\n", NULL, NULL },
+        { "/", "h", "X: a\r\n b\r\n", NULL, NULL }, { "/", "h", "X : a\r\n", NULL, NULL },
+        { "/", "h", ": a\r\n", NULL, NULL },
+        { "/", "h", "host: evil\r\n", NULL, NULL }, { "/", "h", "A: b\r\nSec-WebSocket-Key: x\r\n", NULL, NULL },
+        { "/", "h", "Content-Length: 5\r\n", NULL, NULL }, { "/", "h", "connection: close\r\n", NULL, NULL },
+        { "/", "h", NULL, "", NULL }, { "/", "h", NULL, " , ", NULL },
+        { "/", "h", NULL, "a b", NULL }, { "/", "h", NULL, "a\r\nX: y", NULL },
+        { "/", "h", NULL, "a, a", NULL }, { "/", "h", NULL, "b,a;q=1", NULL },
     };
     size_t len;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -172,7 +176,9 @@ static const char request[] = "GET / HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Key: "
 static void judge(const char *head, enum xw_ws_verdict want, unsigned want_status, const char *want_error) {
     const char *error;
     unsigned status;
-    enum xw_ws_verdict v = xw_ws_answer_check(text(head), text(request), &status, &error);
+    struct xw_ws_pmd agreed;
+    enum xw_ws_verdict v = xw_ws_answer_check(text(head), text(request), &status, &agreed, &error);
+    XT_TRUE(!agreed.on);
     if (v != want || status != want_status || (want_error ? !error || strcmp(error, want_error) : error != NULL))
         XT_FAIL("verdict %d status %u error %s for\n%s", v, status, error ? error : "-", head);
 }
@@ -324,7 +330,7 @@ XT_TEST(subprotocols_are_picked_by_our_preference) {
 /* What the server writes, the client takes; refusals carry what their status demands. */
 XT_TEST(answers_as_written) {
     size_t len = 0;
-    XT_EQ(xw_ws_answer_emit(xw_mspan(buf, 1000), 101, text(KEY), text("chat"), &len), 0);
+    XT_EQ(xw_ws_answer_emit(xw_mspan(buf, 1000), 101, text(KEY), text("chat"), NULL, &len), 0);
     buf[len] = 0;
     judge((const char *)buf, XW_WS_HS_OPEN, 101, NULL);
     XT_TRUE(strstr((const char *)buf, "Sec-WebSocket-Protocol: chat\r\n"));
@@ -333,12 +339,13 @@ XT_TEST(answers_as_written) {
         { 505, "HTTP/1.1 505 " },
     };
     for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
-        XT_EQ(xw_ws_answer_emit(xw_mspan(buf, 1000), refusals[i].status, text(""), text(""), &len), 0);
+        XT_EQ(xw_ws_answer_emit(xw_mspan(buf, 1000), refusals[i].status, text(""), text(""), NULL, &len), 0);
         buf[len] = 0;
         XT_TRUE(strstr((const char *)buf, refusals[i].has));
         XT_TRUE(strstr((const char *)buf, "Content-Length: 0\r\n"));
         judge((const char *)buf, XW_WS_HS_REJECTED, refusals[i].status, NULL);
-        XT_EQ(xw_ws_answer_emit(xw_mspan(buf, len - 1), refusals[i].status, text(""), text(""), &len), XW_ETOOBIG);
+        XT_EQ(xw_ws_answer_emit(xw_mspan(buf, len - 1), refusals[i].status, text(""), text(""), NULL, &len),
+              XW_ETOOBIG);
     }
 }
 

@@ -98,6 +98,10 @@ XT_TEST(negotiated_rsv1) {
     XT_EQ(xw_ws_hdr_parse(BYTES(0xe1, 0), &r, &h), -(int)XW_WS_FAULT_RSV);
     XT_EQ(xw_ws_hdr_parse(BYTES(0xc0, 0), &r, &h), -(int)XW_WS_FAULT_RSV);
     XT_EQ(xw_ws_hdr_parse(BYTES(0xc9, 0), &r, &h), -(int)XW_WS_FAULT_RSV);
+    r.max_packed = 50; /* compressed ones have a limit of their own */
+    XT_EQ(xw_ws_hdr_parse(BYTES(0xc1, 50), &r, &h), 1);
+    XT_EQ(xw_ws_hdr_parse(BYTES(0xc1, 51), &r, &h), -(int)XW_WS_FAULT_TOO_BIG);
+    XT_EQ(xw_ws_hdr_parse(BYTES(0x81, 100), &r, &h), 1);
 }
 
 /* All first two bytes: accepted ones are what emit would write. */

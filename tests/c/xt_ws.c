@@ -73,7 +73,8 @@ void xt_ws_feed(struct xt_ws *t, const void *data, size_t len) {
 }
 
 void xt_ws_collect(struct xt_ws *t) {
-    struct xw_ws_rules rules = { .want_mask = t->role == XW_WS_CLIENT, .max_len = sizeof t->raw };
+    struct xw_ws_rules rules = { .want_mask = t->role == XW_WS_CLIENT, .max_len = sizeof t->raw,
+                                 .rsv_ok = t->deflate_mem ? XW_WS_RSV1 : 0, .max_packed = sizeof t->raw };
     struct xw_ws_hdr h;
     char b[160];
     t->raw_len += xt_bs_take(&t->bs, t->raw + t->raw_len, sizeof t->raw - t->raw_len);
@@ -89,7 +90,7 @@ void xt_ws_collect(struct xt_ws *t) {
             say(t->sent, "CLOSE(%u,%s)", h.len ? (unsigned)(p[0] << 8 | p[1]) : 0u,
                 show(xw_span(p + 2, h.len ? (size_t)h.len - 2 : 0), b, sizeof b));
         else
-            say(t->sent, "%s%u(%s)", h.fin ? "F" : "f", h.opcode, show(xw_span(p, (size_t)h.len), b, sizeof b));
+            say(t->sent, "%s%s%u(%s)", h.rsv ? "Z" : "", h.fin ? "F" : "f", h.opcode, show(xw_span(p, (size_t)h.len), b, sizeof b));
         t->raw_len -= h.hdr_len + (size_t)h.len;
         memmove(t->raw, t->raw + h.hdr_len + h.len, t->raw_len);
     }
@@ -108,16 +109,22 @@ size_t xt_ws_answer(struct xt_ws *t, char *out, const char *more) {
 
 static const char server_hello[] =
     "GET /x HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%s\r\n";
 
-static void hello(struct xt_ws *t) {
-    char text[1024];
+static void hello(struct xt_ws *t, const struct xw_ws_pmd *deflate) {
+    char text[1024], more[256] = "";
     xt_ws_run(t);
+    if (deflate->on) {
+        uint8_t value[XW_WS_PMD_TEXT_MAX];
+        size_t n = xw_ws_pmd_emit(xw_mspan(value, sizeof value), deflate);
+        snprintf(more, sizeof more, "Sec-WebSocket-Extensions: %.*s\r\n", (int)n, (const char *)value);
+    }
     if (t->role == XW_WS_CLIENT) {
-        size_t n = xt_ws_answer(t, text, "");
+        size_t n = xt_ws_answer(t, text, more);
         xt_ws_feed(t, text, n);
     } else {
-        xt_ws_feed(t, server_hello, sizeof server_hello - 1);
+        int len = snprintf(text, sizeof text, server_hello, more);
+        xt_ws_feed(t, text, (size_t)len);
         size_t n = xt_bs_take(&t->bs, text, sizeof text);
         XT_TRUE(n > 20 && !memcmp(text, "HTTP/1.1 101 ", 13));
     }
@@ -139,20 +146,24 @@ void xt_ws_init(struct xt_ws *t, const struct xt_ws_opt *o) {
     size_t room = max > XW_WS_ASSEMBLY_MIN ? (size_t)max : XW_WS_ASSEMBLY_MIN;
     t->assembly = malloc(room);
     t->ws = aligned_alloc(16, (xw_ws_size() + 15) & ~(size_t)15);
-    XT_TRUE(t->assembly && t->ws);
+    t->deflate_mem = o->deflate.on ? aligned_alloc(64, XW_WS_DEFLATE_NEED) : NULL;
+    XT_TRUE(t->assembly && t->ws && (t->deflate_mem || !o->deflate.on));
     struct xw_ws_cfg cfg = {
         .role = t->role, .bs = &t->bs.bs, .rng = &t->rng, .max_message = max, .check_utf8 = !o->no_utf8,
         .view_max = o->plain ? 0 : rx_cap, .assembly = xw_mspan(t->assembly, room), .stamps = true,
+        .deflate = o->deflate, .deflate_min = o->deflate_min,
+        .deflate_mem = xw_mspan(t->deflate_mem, t->deflate_mem ? XW_WS_DEFLATE_NEED : 0),
         .target = o->target, .host = "example.com", .headers = o->headers, .subprotocols = o->subprotocols,
     };
     XT_EQ(xw_ws_init(t->ws, &cfg), 0);
     if (!o->no_hello)
-        hello(t);
+        hello(t, &o->deflate);
 }
 
 void xt_ws_free(struct xt_ws *t) {
     xt_bs_free(&t->bs);
     free(t->assembly);
+    free(t->deflate_mem);
     free(t->ws);
 }
 

@@ -20,6 +20,8 @@ struct xt_ws_opt {
     bool no_hello;             /* the handshake is left to the test */
     unsigned max_events;       /* a poll; 0: 8 */
     const char *target, *headers, *subprotocols;
+    struct xw_ws_pmd deflate;  /* on: offered and (by the peer's hello, with all its parameters) answered alike */
+    uint32_t deflate_min;
 };
 
 #define XT_WS_LOG 16384u
@@ -28,7 +30,7 @@ struct xt_ws {
     struct xt_bs bs;
     struct xw_ws *ws;
     struct xw_rng rng;
-    uint8_t *assembly;
+    uint8_t *assembly, *deflate_mem;
     uint64_t now;
     unsigned max_events;
     struct xw_ws_event last;   /* the last MESSAGE (its span is not valid any more) */
@@ -46,7 +48,7 @@ void xt_ws_free(struct xt_ws *t);
 void xt_ws_run(struct xt_ws *t);
 /* pushes, polling whenever the ring is full; then runs */
 void xt_ws_feed(struct xt_ws *t, const void *data, size_t len);
-/* takes what was sent and appends whole frames to sent */
+/* takes what was sent and appends whole frames to sent: F fin, f not, then the opcode; Z before it: RSV1 */
 void xt_ws_collect(struct xt_ws *t);
 /* the answer 101 to the request that lies in the send ring, with more header lines; returns its length */
 size_t xt_ws_answer(struct xt_ws *t, char *out, const char *more);

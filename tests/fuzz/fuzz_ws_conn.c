@@ -34,9 +34,10 @@ struct run {
     unsigned held_cnt;
     uint8_t out[XW_WS_HDR_MAX + 70000];
     size_t out_len;
-    bool hello_out, in_msg, close_out;
+    bool hello_out, in_msg, close_out, deflate;
 };
 static struct run r;
+static uint8_t *deflate_mem;
 static uint8_t assembly[XW_WS_ASSEMBLY_MIN], plain_mem[512];
 static struct xw_bytering mirrored; /* mapped once */
 
@@ -116,7 +117,8 @@ static void do_poll(unsigned max) {
 
 /* Takes n bytes of what was sent; every whole frame must please a strict receiver. */
 static void take(size_t n, bool server) {
-    struct xw_ws_rules rules = { .want_mask = !server, .max_len = 65536 };
+    struct xw_ws_rules rules = { .want_mask = !server, .max_len = 65536, .rsv_ok = r.deflate ? XW_WS_RSV1 : 0,
+                                 .max_packed = 65536 };
     struct xw_ws_hdr h;
     while (n-- && xw_bytering_len(&r.f.tx) && r.out_len < sizeof r.out) {
         xw_bytering_copy(&r.f.tx, r.f.tx.head, r.out + r.out_len++, 1);
@@ -159,7 +161,7 @@ static void send_something(uint8_t op, uint8_t n) {
 }
 
 /* Everything as new. */
-static void start(bool server, bool utf8, bool plain) {
+static void start(bool server, bool utf8, bool plain, bool deflate) {
     uint8_t seed[32] = { 0 };
     static struct xw_rng rng;
     xw_rng_init(&rng, seed);
@@ -176,7 +178,9 @@ static void start(bool server, bool utf8, bool plain) {
     struct xw_ws_cfg cfg = { .role = server ? XW_WS_SERVER : XW_WS_CLIENT, .bs = &r.f.bs, .rng = &rng, .host = "h",
                              .max_message = MAX_MESSAGE, .check_utf8 = utf8, .stamps = true, .view_max = plain ? 0 :
                              1024,
-                             .assembly = xw_mspan(assembly, sizeof assembly) };
+                             .assembly = xw_mspan(assembly, sizeof assembly), .deflate = { .on = deflate },
+                             .deflate_mem = xw_mspan(deflate_mem, XW_WS_DEFLATE_NEED), .deflate_min = 100 };
+    r.deflate = deflate;
     int rc = xw_ws_init(r.ws, &cfg);
     XW_ASSERT(rc == 0);
     (void)rc;
@@ -184,17 +188,19 @@ static void start(bool server, bool utf8, bool plain) {
 
 static void open_it(bool server) {
     static const char request[] = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+                                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
+    const char *more = r.deflate ? "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n" : "\r\n";
     struct xw_span key = { 0 };
     char accept[XW_WS_ACCEPT_LEN + 1], answer[256];
     if (server) {
         arrive((const uint8_t *)request, sizeof request - 1);
+        arrive((const uint8_t *)more, strlen(more));
     } else {
         do_poll(4);
         xw_ws_field(xw_span(assembly, XW_WS_REQUEST_MAX), "Sec-WebSocket-Key", &key);
         xw_ws_accept_make(key, accept);
         int n = snprintf(answer, sizeof answer, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                         "Sec-WebSocket-Accept: %s\r\n\r\n", accept);
+                         "Sec-WebSocket-Accept: %s\r\n%s", accept, more);
         arrive((const uint8_t *)answer, (size_t)n);
     }
     for (int i = 0; i < 8 && !r.opened; i++) {
@@ -233,12 +239,13 @@ static size_t operate(const uint8_t *p, size_t len, bool server) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!r.ws) {
         r.ws = aligned_alloc(16, (xw_ws_size() + 15) & ~(size_t)15);
-        XW_ASSERT(r.ws && xw_bytering_map(&mirrored, RX_CAP) == 0);
+        deflate_mem = aligned_alloc(64, XW_WS_DEFLATE_NEED);
+        XW_ASSERT(r.ws && deflate_mem && xw_bytering_map(&mirrored, RX_CAP) == 0);
     }
     if (size < 2)
         return 0;
     bool server = data[0] & 1;
-    start(server, data[0] & 2, data[0] & 4);
+    start(server, data[0] & 2, data[0] & 4, data[0] & 16);
     if (!(data[0] & 8))
         open_it(server);
     for (size_t i = 1; i < size;)

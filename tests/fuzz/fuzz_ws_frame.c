@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 2)
         return 0;
     struct xw_ws_rules rules = { .want_mask = data[0] & 1, .rsv_ok = data[0] >> 1 & 7,
-        .max_len = UINT64_MAX >> (data[1] & 63) };
+        .max_len = UINT64_MAX >> (data[1] & 63), .max_packed = UINT64_MAX >> (data[1] & 31) };
     struct xw_ws_hdr h, part;
     uint8_t out[XW_WS_HDR_MAX];
     size_t len = size - 2;
@@ -25,7 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     if (rc == 1) {
         XW_ASSERT(h.hdr_len <= len && h.masked == rules.want_mask);
-        XW_ASSERT((h.opcode & 8) ? h.fin && h.len <= XW_WS_CONTROL_MAX : h.len <= rules.max_len);
+        XW_ASSERT((h.opcode & 8) ? h.fin && h.len <= XW_WS_CONTROL_MAX : h.len <= (h.rsv & XW_WS_RSV1 ? rules.max_packed :
+                                                                            rules.max_len));
         XW_ASSERT(xw_ws_hdr_emit(out, &h) == h.hdr_len && !memcmp(out, in, h.hdr_len));
     } else if (rc == 0) {
         XW_ASSERT(len < XW_WS_HDR_MAX);

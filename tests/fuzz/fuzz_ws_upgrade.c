@@ -10,7 +10,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static uint8_t mem[2][XW_HTTP_HEAD_MAX + XW_HTTP_BODY_MAX];
 static const char request[] = "GET / HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-                              "Sec-WebSocket-Protocol: chat\r\n\r\n";
+                              "Sec-WebSocket-Protocol: chat\r\n"
+                              "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=12\r\n\r\n";
 
 static size_t collect(struct xw_ws_head *h, uint8_t *buf, const char *begin, struct xw_span in, size_t step) {
     size_t i = 0;
@@ -26,7 +27,11 @@ static void client(struct xw_span head, struct xw_span rest) {
     unsigned status;
     const char *error;
     struct xw_ws_body body;
-    enum xw_ws_verdict v = xw_ws_answer_check(head, xw_span(request, sizeof request - 1), &status, &error);
+    struct xw_ws_pmd agreed;
+    enum xw_ws_verdict v = xw_ws_answer_check(head, xw_span(request, sizeof request - 1), &status, &agreed, &error);
+    XW_ASSERT(!agreed.on || v == XW_WS_HS_OPEN);
+    XW_ASSERT(!agreed.on || (agreed.server_bits >= 8 && agreed.server_bits <= 15 && agreed.client_bits >= 8 &&
+                             agreed.client_bits <= 12));
     XW_ASSERT((v == XW_WS_HS_BROKEN) == (error != NULL));
     XW_ASSERT(v == XW_WS_HS_BROKEN || (status >= 100 && status <= 999));
     XW_ASSERT(v != XW_WS_HS_OPEN || status == 101);
@@ -45,7 +50,10 @@ static void server(struct xw_span head) {
     unsigned status = xw_ws_request_check(head, &key, &error);
     XW_ASSERT(status == 101 ? key.len == XW_WS_KEY_LEN && !error : error && status >= 400 && status <= 505);
     struct xw_span sub = xw_ws_subprotocol_pick(head, "chat, v2");
-    XW_ASSERT(xw_ws_answer_emit(xw_mspan(out, sizeof out), status, key, sub, &len) == 0 && len < sizeof out);
+    struct xw_ws_pmd own = { .on = true, .server_bits = 12 }, answer = { 0 }, agreed;
+    if (status == 101 && xw_ws_pmd_choose(head, &own, &answer, &agreed))
+        XW_ASSERT(!answer.on || xw_ws_pmd_valid(&answer, true));
+    XW_ASSERT(xw_ws_answer_emit(xw_mspan(out, sizeof out), status, key, sub, &answer, &len) == 0 && len < sizeof out);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -11,7 +11,7 @@ from xdpws.aio.connection import ClientConnection
 from xdpws.aio.driver import Driver
 from xdpws.aio.reconnect import Backoff, reconnecting
 from xdpws.aio.reconnect import process_exception as default_process_exception
-from xdpws.config import TlsOptions, TransportName, XdpOptions
+from xdpws.config import Compression, TlsOptions, TransportName, XdpOptions, deflate_options
 from xdpws.errors import ConnectError, OpenTimeout, UsageError
 from xdpws.headers import header_lines
 from xdpws.resolve import resolve_host
@@ -28,7 +28,9 @@ class connect:  # noqa: N801 - the name users of `websockets` know
     attach; xdp: the same with all its options. tls: certificates, versions, pins; chain and name are verified by
     default. The other names are those of `websockets`: additional_headers, subprotocols, open_timeout, ping_interval,
     ping_timeout, close_timeout (seconds, None: none), max_size (bytes), max_queue (messages), server_hostname, host and
-    port (connect there instead). stamps: keep each message's times for `ws.stamps`. check_utf8: validate text.
+    port (connect there instead). compression: None, "deflate" or DeflateOptions; what the server took of it is in
+    `ws.response.headers["Sec-WebSocket-Extensions"]`, and max_size bounds the inflated message. stamps: keep each
+    message's times for `ws.stamps`. check_utf8: validate text.
 
     Reconnecting (see `xdpws.aio.reconnect`): backoff, how long to wait; process_exception, which errors are fatal;
     on_connect, a coroutine function that gets each new connection before the loop does (to subscribe).
@@ -41,6 +43,7 @@ class connect:  # noqa: N801 - the name users of `websockets` know
                  xdp: XdpOptions | None = None, tls: TlsOptions | None = None, server_hostname: str | None = None,
                  additional_headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
                  user_agent_header: str | None = "xdpws", subprotocols: Sequence[str] = (),
+                 compression: Compression = None,
                  open_timeout: float | None = 10.0, ping_interval: float | None = 20.0,
                  ping_timeout: float | None = 20.0, close_timeout: float | None = 10.0, max_size: int = 1 << 20,
                  max_queue: int = 16, host: str | None = None, port: int | None = None,
@@ -63,7 +66,7 @@ class connect:  # noqa: N801 - the name users of `websockets` know
         if user_agent_header is not None and "user-agent:" not in headers.lower():
             headers += header_lines({"User-Agent": user_agent_header})
         self._ws = WsRequest(self.uri.resource, self.uri.host_header, headers, tuple(subprotocols), max_size,
-                             check_utf8)
+                             check_utf8, deflate_options(compression))
         self._open_timeout = open_timeout
         self._close_timeout = close_timeout
         self._ping = (ping_interval, ping_timeout)

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from xdpws._ffi import check, ffi, lib
-from xdpws.config import EngineConfig, TransportName, XdpOptions
+from xdpws.config import DeflateOptions, EngineConfig, TransportName, XdpOptions
 from xdpws.errors import SetupError, UsageError
 from xdpws.stack.attachment import Attachment, Path
 from xdpws.stack.connection import Connection, Handler
@@ -28,6 +28,7 @@ class WsRequest:
     subprotocols: tuple[str, ...] = ()
     max_message: int = 1 << 20
     check_utf8: bool = True
+    deflate: DeflateOptions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,14 @@ class Target:
     close_timeout_s: float = 10.0
     local_address: IPv4Address | None = None
     local_port: int = 0
+
+
+def _deflate_fields(options: DeflateOptions) -> dict[str, int]:
+    """The fields of `struct xw_conn_cfg` that offer it."""
+    return {"ws_deflate": 1, "ws_server_reset": int(options.server_no_context_takeover),
+            "ws_client_reset": int(options.client_no_context_takeover),
+            "ws_server_bits": options.server_max_window_bits or 0,
+            "ws_client_bits": int(options.client_max_window_bits or 0), "ws_deflate_min": options.min_size}
 
 
 class Runtime:
@@ -127,6 +136,8 @@ class Runtime:
                        "ws_request": string(target.ws.resource), "ws_host": string(target.ws.host),
                        "ws_headers": string(target.ws.headers), "max_message": target.ws.max_message,
                        "ws_subprotocols": string(", ".join(target.ws.subprotocols))}
+            if target.ws.deflate is not None:
+                fields |= _deflate_fields(target.ws.deflate)
         cfg = ffi.new("struct xw_conn_cfg *", fields)
         keep.append(cfg)
         return cfg
