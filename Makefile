@@ -37,3 +37,4 @@ include tools/mk/test.mk
 include tools/mk/fuzz.mk
 include tools/mk/bench.mk
 include tools/mk/stack.mk
+include tools/mk/autobahn.mk
