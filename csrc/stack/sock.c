@@ -405,15 +405,13 @@ int xw_stack_poll(const struct xw_stack *s, int fd) {
     int err = k->error ? XW_STACK_POLLERR : 0;
     if (!k->conn)
         return XW_STACK_POLLOUT | XW_STACK_POLLHUP | err;
-    if (opening(k))
-        return err;
     bool rd_over = k->ended || k->shut_rd || xw_tcp_rx_eof(k->conn), wr_over = k->ended || k->shut_wr;
     int bits = err;
     if (rd_over)
         bits |= XW_STACK_POLLIN | XW_STACK_POLLRDHUP;
     if (xw_bytering_len(&k->rcv))
         bits |= XW_STACK_POLLIN;
-    if (wr_over || xw_bytering_room(&k->snd))
+    if (wr_over || (!opening(k) && xw_bytering_room(&k->snd)))
         bits |= XW_STACK_POLLOUT;
     return rd_over && wr_over ? bits | XW_STACK_POLLHUP : bits;
 }

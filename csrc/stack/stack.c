@@ -113,7 +113,7 @@ int xw_stack_input(struct xw_stack *s, const void *pkt, size_t len, uint64_t now
     switch (s->cfg.ethernet ? xw_net_input(s->net, p, verify, now_ns, &rx)
                             : xw_net_input_ip(s->net, p, verify, now_ns, &rx)) {
     case XW_NET_TCP:
-        why = (int)xw_tcp_input(s->tcp, rx.tcp.src, rx.tcp.dst, rx.tcp.seg, verify, NULL, now_ns);
+        why = xw_tcp_input(s->tcp, rx.tcp.src, rx.tcp.dst, rx.tcp.seg, verify, NULL, now_ns);
         xw_stack_sync(s, now_ns);
         break;
     case XW_NET_ICMP_ERROR:
@@ -121,7 +121,7 @@ int xw_stack_input(struct xw_stack *s, const void *pkt, size_t len, uint64_t now
         xw_stack_sync(s, now_ns);
         break;
     case XW_NET_CONSUMED: break;
-    case XW_NET_DROPPED: why = (int)rx.drop; break;
+    case XW_NET_DROPPED: why = rx.drop; break;
     }
     return (int)why;
 }

@@ -187,6 +187,23 @@ XT_TEST(resets) {
     }
 }
 
+/* Found by fuzzing: what shutdown answers while the handshake goes on is what poll says. */
+XT_TEST(shutdown_while_connecting) {
+    struct xt_link l;
+    char buf[4];
+    xt_link_make(&l, false);
+    int c = xw_stack_socket(l.a), d = xw_stack_socket(l.a);
+    XT_EQ(xw_stack_connect(l.a, c, XT_B, 80, l.now), XW_STACK_EINPROGRESS);
+    XT_EQ(xw_stack_shutdown(l.a, c, XW_STACK_SHUT_RD, l.now), 0);
+    XT_EQ(xw_stack_recv(l.a, c, buf, 4, 0, l.now), 0);
+    XT_EQ(xw_stack_poll(l.a, c), XW_STACK_POLLIN | XW_STACK_POLLRDHUP);
+    XT_EQ(xw_stack_connect(l.a, d, XT_B, 80, l.now), XW_STACK_EINPROGRESS);
+    XT_EQ(xw_stack_shutdown(l.a, d, XW_STACK_SHUT_WR, l.now), 0); /* there is nothing to wait for any more */
+    XT_EQ(xt_state(l.a, d), XW_TCP_CLOSED);
+    XT_EQ(xt_opt(l.a, d, XW_STACK_SO_ERROR), XW_STACK_ECONNABORTED);
+    xt_link_free(&l);
+}
+
 XT_TEST(linger_ends_what_is_not_delivered) {
     struct xt_link l;
     int c, s;
@@ -419,7 +436,7 @@ XT_TEST(path_mtu_is_followed) {
 
 XT_MAIN(XT_RUN(open_and_accept), XT_RUN(backlog_holds_syns_back), XT_RUN(data_over_ip), XT_RUN(data_over_ethernet),
         XT_RUN(half_close_and_time_wait), XT_RUN(close_delivers_what_was_sent), XT_RUN(resets),
-        XT_RUN(linger_ends_what_is_not_delivered), XT_RUN(linger_is_over_when_all_is_delivered),
+        XT_RUN(shutdown_while_connecting), XT_RUN(linger_ends_what_is_not_delivered), XT_RUN(linger_is_over_when_all_is_delivered),
         XT_RUN(a_syn_waits_for_its_neighbour), XT_RUN(refused_timed_out_and_unreachable),
         XT_RUN(addresses_of_nobody_are_refused), XT_RUN(bind_and_reuse), XT_RUN(configurations),
         XT_RUN(output_by_callback), XT_RUN(an_icmp_error_reaches_the_socket), XT_RUN(path_mtu_is_followed))
