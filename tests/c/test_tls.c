@@ -202,10 +202,11 @@ XT_TEST(key_update_waits_for_room) {
         x.far->ops->commit(x.far, (size_t)len);
         XT_EQ(xt_tls_drain(&x, got, sizeof got), 5);
     }
+    xw_bs_mem_chunk(x.far, 7); /* room comes in bits, so that each record has to wait */
     for (unsigned i = 0; n < 20000; i++) {
         struct xw_mspan room = x.tls->ops->reserve(x.tls);
         size_t more = room.len < 20000 - in ? room.len : 20000 - in;
-        XT_TRUE(i < 1000);
+        XT_TRUE(i < 10000);
         memcpy(room.p, sent + in, more);
         x.tls->ops->commit(x.tls, more);
         in += more;
@@ -215,6 +216,34 @@ XT_TEST(key_update_waits_for_room) {
     XT_MEM(got, sent, 20000);
     XT_EQ(xt_tls_status(&x).state, XW_BS_OPEN);
     xt_tls_close(&x);
+}
+
+/* close_notify is the last that we say: no answer to a KeyUpdate, no alert about what comes then. */
+XT_TEST(nothing_follows_our_goodbye) {
+    for (unsigned bad = 0; bad < 2; bad++) {
+        struct xt_tls_opt o = { .version = 13 };
+        struct xt_tls x;
+        if (records_by == XT_OPENSSL)
+            return; /* it answers */
+        xt_tls_open(&x, &o);
+        XT_EQ(xt_tls_handshake(&x), XW_BS_OPEN);
+        x.tls->ops->shutdown_wr(x.tls);
+        xt_srv_step(&x);
+        uint64_t said = x.far->ops->rx_offset(x.far);
+        XT_EQ(SSL_key_update(x.srv, SSL_KEY_UPDATE_REQUESTED), 1);
+        xt_srv_write(&x, "price", 5);
+        if (bad) {
+            memcpy(x.far->ops->reserve(x.far).p, "\x17\x03\x03\0\0", 5);
+            x.far->ops->commit(x.far, 5);
+        }
+        XT_EQ(xt_tls_drain(&x, got, sizeof got), 5);
+        x.tls->ops->poll(x.tls, x.now++);
+        XT_EQ(xt_tls_status(&x).state, bad ? XW_BS_FAILED : XW_BS_OPEN);
+        xt_srv_step(&x);
+        XT_EQ(x.far->ops->rx_offset(x.far), said);
+        XT_TRUE(xt_tls_status(&x).tx_drained); /* nothing waits either */
+        xt_tls_close(&x);
+    }
 }
 
 /* The server asks for a new handshake: refused with a warning, and the data goes on. */
@@ -534,6 +563,7 @@ XT_TEST(what_finds_no_room_below_is_kept) {
             }
         }
         out += xt_srv_read(&x, got + out, sizeof got - out);
+        XT_TRUE(out == in || !xt_tls_status(&x).tx_drained); /* the stream below is, ours is not */
         x.tls->ops->poll(x.tls, x.now++);
     }
     XT_MEM(got, sent, sizeof sent);
@@ -620,7 +650,7 @@ int main(int argc, char **argv) {
         XT_RUN(hello_retry_request),
         XT_RUN(only_the_versions_that_the_context_allows), XT_RUN(handshake_byte_by_byte),
         XT_RUN(handshake_cut_at_sampled_offsets), XT_RUN(one_record_a_poll), XT_RUN(key_update_both_ways),
-        XT_RUN(key_update_waits_for_room), XT_RUN(what_is_no_record_is_refused_later_too),
+        XT_RUN(key_update_waits_for_room), XT_RUN(nothing_follows_our_goodbye), XT_RUN(what_is_no_record_is_refused_later_too),
         XT_RUN(renegotiation_is_refused), XT_RUN(peer_says_goodbye_first), XT_RUN(we_say_goodbye_first),
         XT_RUN(bytes_behind_goodbye_are_dropped), XT_RUN(foreign_entries_in_the_error_queue),
         XT_RUN(truncation_is_a_failure_after_the_data), XT_RUN(reset_below_is_reported_as_such),
