@@ -213,6 +213,9 @@ struct xw_event {
  * message
  * of a burst does not wait for the last. */
 int xw_poll(struct xw_engine *e, uint64_t now_ns, struct xw_event *events, uint32_t max);
+/* xw_poll again and again, reading the clock itself, until there is an event or spin_ns have passed: a busy loop in C
+ * answers sooner than one of its caller's language */
+int xw_poll_spin(struct xw_engine *e, uint64_t spin_ns, struct xw_event *events, uint32_t max);
 /* when xw_poll must be called even if no descriptor becomes readable (now or earlier: at once); UINT64_MAX: never */
 uint64_t xw_engine_deadline(const struct xw_engine *e);
 /* an epoll descriptor that is readable when there is something to poll; owned by the engine */

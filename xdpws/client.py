@@ -28,6 +28,8 @@ from xdpws.stack.tls import TlsContext
 from xdpws.uri import WebSocketURI, parse_uri
 
 _OPCODE_BINARY = 2
+# A busy loop stays this long in C when nothing comes: long against Python's 0.5 us a turn, short for a signal to wait.
+_SPIN_NS = 20_000
 _now = time.monotonic_ns
 _buffer = ffi.buffer
 
@@ -226,9 +228,10 @@ class Client:
         runtime = self.runtime
         deadline = None if seconds is None else time.monotonic_ns() + int(seconds * 1e9)
         step, wait, busy = runtime.step, runtime.wait, self.busy_poll
+        spin_ns = _SPIN_NS if busy else 0
         while not self._stop and any(s.closed is None for s in self.sessions):
             for _ in range(256):
-                if not step() and not busy:
+                if not step(spin_ns) and not busy:
                     left = None if deadline is None else max(0.0, (deadline - time.monotonic_ns()) / 1e9)
                     wait(left)
                     break

@@ -283,6 +283,14 @@ int xw_poll(struct xw_engine *e, uint64_t now_ns, struct xw_event *events, uint3
     return (int)n;
 }
 
+int xw_poll_spin(struct xw_engine *e, uint64_t spin_ns, struct xw_event *events, uint32_t max) {
+    uint64_t now = xw_monotonic_ns(), begin = now;
+    int n;
+    while (!(n = xw_poll(e, now, events, max)) && now - begin < spin_ns)
+        now = xw_monotonic_ns();
+    return n;
+}
+
 uint64_t xw_engine_deadline(const struct xw_engine *e) {
     if (e->work_head || e->tx_pending || e->shown_any)
         return 0;

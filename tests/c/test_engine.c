@@ -258,7 +258,28 @@ XT_TEST(another_thread_is_refused_until_it_adopts) {
     xt_host_free(&h);
 }
 
-XT_MAIN(XT_RUN(message_comes_back_with_its_stamps), XT_RUN(close_handshake_ends_with_closed),
+/* With nothing to come it spins for its time; what comes ends it at once. */
+XT_TEST(spinning_ends_with_the_time_or_with_an_event) {
+    struct xt_host h;
+    struct xw_event ev[4];
+    xt_host_engine(&h, &(struct xt_host_cfg){ .ws = true });
+    uint64_t begin = xw_monotonic_ns();
+    XT_EQ(xw_poll_spin(h.e, XW_NS_PER_MS, ev, 4), 0);
+    XT_TRUE(xw_monotonic_ns() - begin >= XW_NS_PER_MS);
+    uint64_t polls = h.e->polls;
+    XT_TRUE(polls > 1);
+    XT_EQ(xw_poll_spin(h.e, 0, ev, 4), 0);
+    XT_EQ(h.e->polls, polls + 1);
+    uint32_t id;
+    XT_EQ(xw_conn_open(h.e, xt_host_target(&h), xw_monotonic_ns(), &id), XW_OK);
+    XT_EQ(xw_conn_abort(h.e, id, xw_monotonic_ns()), XW_OK);
+    XT_EQ(xw_poll_spin(h.e, 3600 * XW_NS_PER_S, ev, 4), 1);
+    XT_EQ(ev[0].type, XW_EV_CLOSED);
+    xt_host_free(&h);
+}
+
+XT_MAIN(XT_RUN(message_comes_back_with_its_stamps), XT_RUN(spinning_ends_with_the_time_or_with_an_event),
+        XT_RUN(close_handshake_ends_with_closed),
         XT_RUN(slots_are_used_again), XT_RUN(raw_stream_echoes_and_half_closes), XT_RUN(refused_connection_says_so),
         XT_RUN(syn_is_held_until_the_neighbour_is_known), XT_RUN(open_timeout_names_the_layer),
         XT_RUN(new_mac_takes_effect_with_the_next_packet), XT_RUN(paused_connection_delivers_nothing_and_loses_nothing),

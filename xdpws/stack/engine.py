@@ -124,6 +124,11 @@ class Engine:
         rc: int = lib.xw_poll(self.handle, now_ns, self.events, self.batch)
         return rc if rc >= 0 else check(rc, "poll the engine")
 
+    def spin(self, spin_ns: int) -> int:
+        """As poll, again and again in C until there is an event or spin_ns have passed; signals wait for its end."""
+        rc: int = lib.xw_poll_spin(self.handle, spin_ns, self.events, self.batch)
+        return rc if rc >= 0 else check(rc, "poll the engine")
+
     @property
     def deadline(self) -> int:
         """When poll must be called even if nothing arrives; NEVER if not."""

@@ -42,8 +42,8 @@ class Loop:
         """Events that bear `user` go to `handler` from now on."""
         self._members[user] = (connection, handler)
 
-    def step(self) -> int:
-        """One poll and its events; returns how many there were.
+    def step(self, spin_ns: int = 0) -> int:
+        """One poll and its events; returns how many there were. spin_ns: how long to spin when there is nothing.
 
         When a handler raises, the exception goes to the caller and the next step goes on with the event behind it:
         nothing is lost.
@@ -51,7 +51,7 @@ class Loop:
         engine = self.engine
         if self._at == self._count:
             self._at = 0
-            self._count = engine.poll(time.monotonic_ns())
+            self._count = engine.spin(spin_ns) if spin_ns else engine.poll(time.monotonic_ns())
             if not self._count:
                 return 0
         events = engine.views

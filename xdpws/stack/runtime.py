@@ -142,9 +142,12 @@ class Runtime:
         keep.append(cfg)
         return cfg
 
-    def step(self) -> int:
-        """One poll of the engine and its events, and the host's news now and then; returns the number of events."""
-        count = self.loop.step()
+    def step(self, spin_ns: int = 0) -> int:
+        """One poll of the engine and its events, and the host's news now and then; returns the number of events.
+
+        spin_ns: how long to spin when there is nothing.
+        """
+        count = self.loop.step(spin_ns)
         if self.attachment is not None and (now := time.monotonic_ns()) >= self._service_at:
             self._service_at = now + _SERVICE_NS
             self.service()
