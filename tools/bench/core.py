@@ -80,7 +80,7 @@ def total(layers: dict[str, float]) -> float:
 
 def permitted(changelog: str, case: str) -> int:
     """The largest limit that the changelog names for a case; 0 when it names none."""
-    found = re.findall(rf"bench-core/{case}: up to ([\d,]+) instructions", changelog)
+    found = re.findall(rf"bench-core/{case}:\s+up\s+to\s+([\d,]+)\s+instructions", changelog)
     return max((int(each.replace(",", "")) for each in found), default=0)
 
 
