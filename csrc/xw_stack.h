@@ -1,5 +1,5 @@
-/* xw_stack.h: the TCP/IP stack of xdpws alone, behind sockets that never block. This header and libxdpws_stack.a are all
- * that is needed: no other header, no other library, no thread, no clock, no allocation, no system call.
+/* xw_stack.h: the TCP/IP stack of xdpws alone, behind sockets that never block. This header and libxdpws_stack.a are
+ * all that is needed: no other header, no other library, no thread, no clock, no allocation, no system call.
  *
  *     struct xw_stack_cfg cfg;
  *     xw_stack_cfg_default(&cfg);
@@ -86,11 +86,11 @@ int xw_stack_create(void *mem, size_t len, const struct xw_stack_cfg *cfg, uint6
 void xw_stack_destroy(struct xw_stack *s);
 
 /* ---- packets and time -------------------------------------------------------------------------------------------- */
-/* xw_stack_input: a received frame or packet; it is not kept. 0: used; else why not, a reason of drop.def that is counted
- * (never an error: what a peer sends is no fault of the caller). */
+/* xw_stack_input: a received frame or packet; it is not kept. 0: used; else why not, a reason of drop.def that is
+ * counted (never an error: what a peer sends is no fault of the caller). */
 int xw_stack_input(struct xw_stack *s, const void *pkt, size_t len, uint64_t now_ns);
-/* xw_stack_output: writes the next frame or packet to send; returns its length, 0: nothing now. cap must be at least MTU
- * (+ 22 with ethernet), or nothing is written. What was taken counts as sent. */
+/* xw_stack_output: writes the next frame or packet to send; returns its length, 0: nothing now. cap must be at least
+ * MTU (+ 22 with ethernet), or nothing is written. What was taken counts as sent. */
 size_t xw_stack_output(struct xw_stack *s, void *buf, size_t cap, uint64_t now_ns);
 /* xw_stack_flush: output in a loop: each packet is handed to put; it ends early when put returns other than 0 (that
  * packet counts as sent and is lost). Returns the number of packets. put must not call the stack. */
@@ -114,11 +114,12 @@ int xw_stack_socket(struct xw_stack *s);
 /* xw_stack_bind: ip 0 or ours, port 0: one is chosen. EADDRINUSE (unless both have REUSEADDR and none listens),
  * EADDRNOTAVAIL, EINVAL when bound already. */
 int xw_stack_bind(struct xw_stack *s, int fd, uint32_t ip, uint16_t port);
-/* xw_stack_listen: backlog 1 …: connections that are opening or wait to be accepted; more SYNs wait or are dropped. Options
- * of the listener are inherited. Again: a new backlog. EINVAL when connected, EADDRINUSE, ENOBUFS: max_listeners. */
+/* xw_stack_listen: backlog 1 …: connections that are opening or wait to be accepted; more SYNs wait or are dropped.
+ * Options of the listener are inherited. Again: a new backlog. EINVAL when connected, EADDRINUSE, ENOBUFS:
+ * max_listeners. */
 int xw_stack_listen(struct xw_stack *s, int fd, unsigned backlog);
-/* xw_stack_accept: a socket whose handshake is complete, oldest first, and the peer (ip, port may be NULL). EAGAIN, EINVAL
- * when not listening. A connection that was reset meanwhile is given out too; its calls tell. */
+/* xw_stack_accept: a socket whose handshake is complete, oldest first, and the peer (ip, port may be NULL). EAGAIN,
+ * EINVAL when not listening. A connection that was reset meanwhile is given out too; its calls tell. */
 int xw_stack_accept(struct xw_stack *s, int fd, uint32_t *ip, uint16_t *port);
 /* xw_stack_connect: EINPROGRESS, then POLLOUT; the outcome is SO_ERROR, or what calling it again returns: EALREADY,
  * EISCONN, or the error (once). ENETUNREACH for an address that is not of one host, EADDRNOTAVAIL, EADDRINUSE. */
@@ -126,8 +127,8 @@ int xw_stack_connect(struct xw_stack *s, int fd, uint32_t ip, uint16_t port, uin
 /* xw_stack_send: copies up to len octets into the send buffer; returns how many (1 … len). EAGAIN: buffer full or still
  * connecting; ENOTCONN; EPIPE after shutdown or the end; the error that ended the connection, once. */
 int64_t xw_stack_send(struct xw_stack *s, int fd, const void *data, size_t len, uint64_t now_ns);
-/* xw_stack_recv: takes up to len octets; 0: end of the stream (or shutdown RD, or len 0). What had arrived before an error
- * comes first. EAGAIN; ENOTCONN; the error that ended the connection, once, then 0. flags: XW_STACK_PEEK or 0. */
+/* xw_stack_recv: takes up to len octets; 0: end of the stream (or shutdown RD, or len 0). What had arrived before an
+ * error comes first. EAGAIN; ENOTCONN; the error that ended the connection, once, then 0. flags: XW_STACK_PEEK or 0. */
 #define XW_STACK_PEEK 2
 int64_t xw_stack_recv(struct xw_stack *s, int fd, void *buf, size_t len, int flags, uint64_t now_ns);
 /* xw_stack_shutdown: RD: recv gives what is there and then 0; data that arrives later resets the connection (RFC 9293
@@ -152,7 +153,8 @@ int xw_stack_abort(struct xw_stack *s, int fd, uint64_t now_ns);
 #define XW_STACK_POLLNVAL 0x020  /* no such socket */
 int xw_stack_poll(const struct xw_stack *s, int fd);
 /* xw_stack_name: addresses of this and the other end; any pointer may be NULL. EBADF. */
-int xw_stack_name(const struct xw_stack *s, int fd, uint32_t *ip, uint16_t *port, uint32_t *peer_ip, uint16_t *peer_port);
+int xw_stack_name(const struct xw_stack *s, int fd, uint32_t *ip, uint16_t *port, uint32_t *peer_ip,
+                  uint16_t *peer_port);
 
 /* Options. (new) only before connect or listen; (get) cannot be set. Times in ns. */
 enum xw_stack_opt {
@@ -194,7 +196,7 @@ int xw_stack_setopt(struct xw_stack *s, int fd, enum xw_stack_opt opt, int64_t v
 int xw_stack_getopt(struct xw_stack *s, int fd, enum xw_stack_opt opt, int64_t *value);
 
 struct xw_stack_info {
-    uint8_t state;             /* as TCP_* of Linux's <netinet/tcp.h>: 1 established … 7 close, 10 listen, 11 closing */
+    uint8_t state;             /* as TCP_* of Linux's <netinet/tcp.h>: 1 established … 7 closed, 10 listen */
     uint8_t ca_state;          /* 0 open, 3 recovery, 4 loss */
     uint8_t timestamps, sack, wscale;  /* 1: agreed on */
     uint8_t snd_wscale, rcv_wscale;    /* shifts of the peer's and of our window */
@@ -207,7 +209,7 @@ struct xw_stack_info {
     uint32_t snd_wnd, rcv_wnd; /* octets, as last received and offered */
     uint32_t ooo_bytes, ooo_ranges; /* received behind a hole */
     uint32_t backoff, retries; /* of the retransmission timer: doublings, tries without an answer */
-    int32_t soft_error;        /* what ICMP said since the last progress (XW_STACK_E…): a hint, the connection goes on */
+    int32_t soft_error;        /* what ICMP said since the last progress (XW_STACK_E…): a hint only */
     uint64_t bytes_in, bytes_out, segs_in, segs_out;
     uint64_t retransmits, fast_retransmits, timeouts, dup_acks, ooo_segs, dup_segs, zero_windows, probes;
 };

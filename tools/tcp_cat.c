@@ -1,8 +1,8 @@
-/* tcp_cat: standard input and output over one TCP connection of the stack in a box (xw_stack.h), without the kernel's TCP.
+/* tcp_cat: standard input and output over one TCP connection of the stack in a box (xw_stack.h), not the kernel's.
  *
  *     tcp_cat tun IFACE 10.0.0.2/24 listen 80             the kernel's end of the TUN interface has another address
  *     tcp_cat tap IFACE 10.0.0.2/24 connect 10.0.0.1 80
- *     tcp_cat packet eth1 10.0.0.2/24 connect 10.9.0.1 80 10.0.0.1     raw Ethernet, MAC and address of its own; gateway
+ *     tcp_cat packet eth1 10.0.0.2/24 connect 10.9.0.1 80 10.0.0.1       raw Ethernet, a MAC of its own; gateway
  *
  * The end of the input closes our half of the connection; the program ends when the peer has closed its half. Status 0:
  * both in order, 1: the connection failed, 2: it could not begin. */
@@ -58,7 +58,7 @@ static int open_packet(const char *name) {
     int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, htons(ETH_P_ALL)), on = 1;
     struct sockaddr_ll a = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL),
                              .sll_ifindex = (int)if_nametoindex(name) };
-    struct packet_mreq promisc = { .mr_ifindex = a.sll_ifindex, .mr_type = PACKET_MR_PROMISC }; /* for a MAC of our own */
+    struct packet_mreq promisc = { .mr_ifindex = a.sll_ifindex, .mr_type = PACKET_MR_PROMISC }; /* our own MAC */
     if (fd < 0 || !a.sll_ifindex || bind(fd, (struct sockaddr *)&a, sizeof a) ||
         setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on) ||
         setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promisc, sizeof promisc))

@@ -1,5 +1,5 @@
-/* base/assert.c: the end of a failed assertion. Apart from base.c, because it needs a C library with streams and the stack
- * in a box (xw_stack.h) does without. */
+/* base/assert.c: the end of a failed assertion. Apart from base.c, because it needs a C library with streams and the
+ * stack in a box (xw_stack.h) does without. */
 #include "base/assert.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -202,7 +202,7 @@ size_t xw_stack_output(struct xw_stack *s, void *buf, size_t cap, uint64_t now_n
         if (len < 0)
             segment_refused(s, &g, len, now_ns);
     }
-    if (len <= 0 && s->cfg.ethernet && xw_net_pending(s->net)) /* a segment made the network layer ask for its neighbour */
+    if (len <= 0 && s->cfg.ethernet && xw_net_pending(s->net)) /* a segment made it ask for a neighbour */
         return xw_net_output(s->net, out, now_ns);
     return len > 0 ? (size_t)len : 0;
 }

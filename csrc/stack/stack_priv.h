@@ -2,8 +2,8 @@
  *
  *   stack.c    memory, packets, time        sock.c     what users call         sockopt.c  options and info
  *
- * A number that the user holds (fd) names a slot through a table, because a slot outlives its number (a closed connection
- * that still delivers) and may come before it (a connection that waits to be accepted). */
+ * A number that the user holds (fd) names a slot through a table, because a slot outlives its number (a closed
+ * connection that still delivers) and may come before it (a connection that waits to be accepted). */
 #ifndef XW_STACK_PRIV_H
 #define XW_STACK_PRIV_H
 #include "base/limits.h"
@@ -60,7 +60,8 @@ struct xw_stack {
 };
 
 /* ---- sock.c ---- */
-/* xw_stack_sync: sockets as the connections have changed, waiting SYNs taken in. Called after whatever can change one. */
+/* xw_stack_sync: sockets as the connections have changed, waiting SYNs taken in. Called after whatever can change
+ * one. */
 void xw_stack_sync(struct xw_stack *s, uint64_t now);
 int xw_stack_error(int rc); /* of tcp/ and net/ → of xw_stack.h */
 struct xw_sock *xw_stack_sock(const struct xw_stack *s, int fd); /* NULL: no such number */

@@ -162,9 +162,9 @@ enum xw_drop xw_tcp_icmp_error(struct xw_tcp_stack *s, const struct xw_tcp_tuple
                                enum xw_tcp_icmp kind,
                                uint32_t mtu, uint64_t now_ns);
 
-/* xw_tcp_set_mtu: the path of a connection takes packets of mtu octets from now on, more or less than before (the caller
- * believes it; errors of the network go through xw_tcp_icmp_error). Segments in flight that are longer are cut anew. Below
- * 552 see docs/tcp.md; below XW_MTU_MIN nothing changes. */
+/* xw_tcp_set_mtu: the path of a connection takes packets of mtu octets from now on, more or less than before (the
+ * caller believes it; errors of the network go through xw_tcp_icmp_error). Segments in flight that are longer are cut
+ * anew. Below 552 see docs/tcp.md; below XW_MTU_MIN nothing changes. */
 void xw_tcp_set_mtu(struct xw_tcp *c, uint32_t mtu, uint64_t now_ns);
 
 /* ---- connections --------------------------------------------------------------------------------------------------

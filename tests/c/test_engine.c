@@ -54,6 +54,25 @@ XT_TEST(close_handshake_ends_with_closed) {
     xt_host_free(&h);
 }
 
+XT_TEST(a_path_that_changes_reaches_an_open_connection) {
+    struct xt_host h;
+    struct xw_conn_info info;
+    static const uint8_t data[3000];
+    uint32_t id = opened(&h, &(struct xt_host_cfg){ 0 });
+    XT_EQ(xw_conn_info(h.e, id, &info), XW_OK);
+    uint32_t full = info.mss;
+    for (unsigned i = 0; i < 2; i++) { /* smaller, and back */
+        uint32_t mtu = i ? 1500 : 1000;
+        XT_EQ(xw_engine_route(h.e, XT_HOST_IP & 0xffffff00u, 0xffffff00u, 0, mtu), XW_OK);
+        XT_EQ(xw_conn_write(h.e, id, data, sizeof data, h.now), sizeof data);
+        for (unsigned r = 0; r < 20; r++)
+            xt_host_round(&h);
+        XT_EQ(xw_conn_info(h.e, id, &info), XW_OK);
+        XT_EQ(info.mss, full - (1500 - mtu));
+    }
+    xt_host_free(&h);
+}
+
 XT_TEST(slots_are_used_again) {
     struct xt_host h;
     uint32_t first = opened(&h, &(struct xt_host_cfg){ .ws = true, .max_conns = 1 }), id = first, other;
@@ -283,6 +302,7 @@ XT_MAIN(XT_RUN(message_comes_back_with_its_stamps), XT_RUN(spinning_ends_with_th
         XT_RUN(slots_are_used_again), XT_RUN(raw_stream_echoes_and_half_closes), XT_RUN(refused_connection_says_so),
         XT_RUN(syn_is_held_until_the_neighbour_is_known), XT_RUN(open_timeout_names_the_layer),
         XT_RUN(new_mac_takes_effect_with_the_next_packet), XT_RUN(paused_connection_delivers_nothing_and_loses_nothing),
+        XT_RUN(a_path_that_changes_reaches_an_open_connection),
         XT_RUN(abort_is_told_and_reaches_the_peer), XT_RUN(two_engines_do_not_notice_each_other),
         XT_RUN(messages_allocate_nothing), XT_RUN(bad_arguments_are_refused),
         XT_RUN(another_thread_is_refused_until_it_adopts))

@@ -1,4 +1,5 @@
-/* tests/c/xt_stack.h: two stacks in boxes (xw_stack.h) back to back on one clock by hand, IP packets or Ethernet between.
+/* tests/c/xt_stack.h: two stacks in boxes (xw_stack.h) back to back on one clock by hand, IP packets or Ethernet
+ * between.
  *
  *     struct xt_link l;
  *     xt_link_make(&l, false);            10.0.0.1 is l.a, 10.0.0.2 is l.b

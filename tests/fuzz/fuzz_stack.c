@@ -1,7 +1,8 @@
-/* Two stacks in boxes, any calls on their sockets, and a wire that drops, doubles, reorders and forges what they send (with
- * checksums made right again, so that it reaches TCP). The input is a list of operations of two octets. Asserted: only
- * documented results, no deadline in the past, no storm (what one round sends is bounded), readiness that fits what the
- * calls say, and everything ends: after all sockets are closed and the time is over no timer is left. */
+/* Two stacks in boxes, any calls on their sockets, and a wire that drops, doubles, reorders and forges what they send
+ * (with checksums made right again, so that it reaches TCP). The input is a list of operations of two octets.
+ * Asserted: only documented results, no deadline in the past, no storm (what one round sends is bounded), readiness
+ * that fits what the calls say, and everything ends: after all sockets are closed and the time is over no timer is
+ * left. */
 #include "base/assert.h"
 #include "wire/ip4.h"
 #include "wire/tcp.h"
