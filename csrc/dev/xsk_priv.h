@@ -19,7 +19,7 @@
 #define XW_XSK_RING_MIN 64u
 #define XW_XSK_RING_MAX 32768u
 /* bind says EBUSY while the kernel still takes down a socket that was on the queue (asynchronous; some ms). */
-#define XW_XSK_BIND_TRIES 100u /* 1 ms apart */
+#define XW_XSK_BIND_TRIES 1000u /* 1 ms apart; a loaded host has been seen to take more than 100 */
 /* Completions missing for so long mean a lost wake-up: igc in zero-copy mode has it, and the flag may be read a
  * moment too early. Too short costs idle system calls; doubled up to the maximum while nothing moves (a link that is
  * down). */
