@@ -1,7 +1,8 @@
 """Run Autobahn|Testsuite against xdpws: autobahn.py [--cases …] [--exclude …] [--interface …]. See --help.
 
-Sets the suite up (tools/autobahn_setup.py), starts it on a free port, lets our client run every case, runs the cases
-that failed once more, alone, because the suite's time limits are short, and judges both fields of each result.
+Sets the suite up (tools/autobahn_setup.py), starts it on a free port, lets our client run every case (or lets it run
+against our server), runs the cases that failed once more, alone, because the suite's time limits are short, and judges
+both fields of each result.
 
 Exit code 0: nothing failed, nothing unimplemented, every case has a result, and NON-STRICT only where it is a matter of
 timing. 1: not so. 2: the suite could not be set up or started.
@@ -91,22 +92,51 @@ def stop(process: subprocess.Popen[Any]) -> None:
             process.wait()
 
 
+def environment(args: argparse.Namespace, address: str) -> dict[str, str]:
+    """Of the suite's process."""
+    env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    return env | {"AUTOBAHN_ADDRESS": address} | ({"AUTOBAHN_COUNT": str(args.count)} if args.count else {})
+
+
+def against_server(args: argparse.Namespace, python2: Path, cases: Sequence[str], exclude: Sequence[str],
+                   out: Path) -> tuple[int, Results]:
+    """As run_once, with the suite as client of our server, a program that prints its port."""
+    (out / "index.json").unlink(missing_ok=True)
+    server = subprocess.Popen([str(args.server)], stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
+    try:
+        assert server.stdout is not None
+        url = f"ws://127.0.0.1:{int(server.stdout.readline())}/"
+        spec = out / "spec.json"
+        spec.write_text(json.dumps({"outdir": str(out), "servers": [{"agent": args.agent, "url": url}],
+                                    "cases": list(cases), "exclude-cases": list(exclude), "exclude-agent-cases": {}}))
+        with (out / "suite.log").open("wb") as log:
+            subprocess.run([str(python2), str(ROOT / "tools" / "autobahn_wstest.py"), "-m", "fuzzingclient", "-s",
+                            str(spec)], cwd=out, env=environment(args, "127.0.0.1"), stdout=log, stderr=log,
+                           stdin=subprocess.DEVNULL, timeout=args.timeout, check=False)
+    except subprocess.TimeoutExpired:
+        print(f"the suite was not through after {args.timeout:.0f} s")
+    finally:
+        stop(server)
+    return case_count(out / "suite.log"), results_of(out / "index.json", args.agent)
+
+
 def run_once(args: argparse.Namespace, python2: Path, where: Place, cases: Sequence[str], exclude: Sequence[str],
              out: Path) -> tuple[int, Results]:
     """One run of the suite over `cases`; returns how many cases it had and what it judged."""
     out.mkdir(parents=True, exist_ok=True)
+    if args.server is not None:
+        return against_server(args, python2, cases, exclude, out)
     port = free_port(where)
     url = f"ws://{where.address}:{port}"
     spec = out / "spec.json"
     (out / "index.json").unlink(missing_ok=True)
     spec.write_text(json.dumps({"url": url, "outdir": str(out), "cases": list(cases), "exclude-cases": list(exclude),
                                 "exclude-agent-cases": {}}))
-    env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-    env |= {"AUTOBAHN_ADDRESS": where.address} | ({"AUTOBAHN_COUNT": str(args.count)} if args.count else {})
     with (out / "suite.log").open("wb") as suite_log, (out / "client.log").open("w") as client_log:
         suite = subprocess.Popen([*where.suite, str(python2), str(ROOT / "tools" / "autobahn_wstest.py"), "-m",
-                                  "fuzzingserver", "-s", str(spec), "-u", "0"], cwd=out, env=env, stdout=suite_log,
-                                 stderr=suite_log, stdin=subprocess.DEVNULL)
+                                  "fuzzingserver", "-s", str(spec), "-u", "0"], cwd=out,
+                                 env=environment(args, where.address), stdout=suite_log, stderr=suite_log,
+                                 stdin=subprocess.DEVNULL)
         try:
             wait_for_suite(suite, port)
             run_client(args, where, url, client_log)
@@ -191,7 +221,8 @@ def run(args: argparse.Namespace) -> int:
             results |= {case: result for case, result in second.items() if not failed(result)}
     (args.out / "index.json").write_text(json.dumps({args.agent: results}, indent=1, sort_keys=True))
     print(f"{time.monotonic() - begin:.0f} s; reports: {args.out}")
-    return 0 if judge(count, results, "client over xdp" if args.interface else "client") else 1
+    label = "server" if args.server else "client over xdp" if args.interface else "client"
+    return 0 if judge(count, results, label) else 1
 
 
 def main() -> int:
@@ -202,6 +233,7 @@ def main() -> int:
     parser.add_argument("--core", action="store_true", help="without the cases of compression, 12.* and 13.*")
     parser.add_argument("--count", type=int, help="messages in each case of 12.* and 13.* (the suite: 1000)")
     parser.add_argument("--interface", choices=["xdp-topology"], help="over AF_XDP on a veth pair (needs root)")
+    parser.add_argument("--server", type=Path, help="test this echo server, a program that prints its port, instead")
     parser.add_argument("--jobs", type=int, default=2, help="cases at a time")
     parser.add_argument("--agent", default="xdpws")
     parser.add_argument("--timeout", type=float, default=3600.0, help="seconds for all cases")
