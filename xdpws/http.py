@@ -1,6 +1,7 @@
 """Values of the handshake and of the close: what a server answered, and close frames."""
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 _CLOSE_NAMES = {
@@ -57,7 +58,7 @@ def parse_response(data: bytes) -> Response:
     head, _, body = data.partition(b"\r\n\r\n")
     lines = head.decode("latin-1").split("\r\n")
     parts = lines[0].split(" ", 2)
-    status = int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else 0
+    status = int(parts[1]) if len(parts) > 1 and re.fullmatch(r"[0-9]{1,9}", parts[1]) else 0
     headers = Headers()
     for line in lines[1:]:
         name, colon, value = line.partition(":")

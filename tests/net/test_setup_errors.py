@@ -25,7 +25,11 @@ from xdpws.stack import Stream
 
 pytestmark = needs_topology
 TRANSPORTS = ("xdp", "socket")
-NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all", "--")
+# Without any privilege: root's files can still be read, which matters where the checkout lies in root's home.
+POWERLESS = {
+    "no capabilities": ("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", "--"),
+    "nobody": ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all", "--"),
+}
 DEAD_MAC = "02:00:00:00:de:ad"
 
 
@@ -125,14 +129,18 @@ def test_destination_is_this_host(topo: Topology) -> None:
     assert "this host" in report["transport_reason"]
 
 
-def test_without_privilege(topo: Topology) -> None:
+@pytest.mark.parametrize("who", POWERLESS)
+def test_without_privilege(topo: Topology, who: str) -> None:
     if shutil.which("setpriv") is None:
         pytest.skip("needs setpriv (util-linux)")
+    readable = subprocess.run([*POWERLESS[who], "cat", ROOT / "pyproject.toml"], capture_output=True)
+    if readable.returncode != 0:
+        pytest.skip(f"{who} may not read {ROOT}: {readable.stderr.decode().strip()}")
     with sim(topo) as server:
         url = server.url
 
         def run(*args: str) -> subprocess.CompletedProcess[str]:
-            return topo.exec("cli", *NOBODY, *xdpws(*args), check=False, cwd=ROOT, stdin=subprocess.DEVNULL)
+            return topo.exec("cli", *POWERLESS[who], *xdpws(*args), check=False, cwd=ROOT, stdin=subprocess.DEVNULL)
 
         done = run("attach", topo.cli_if, url, "--insecure", "--transport", "xdp", "--json")
         assert done.returncode == 1, done.stderr
