@@ -23,7 +23,7 @@ def parse_records(text: str) -> int:
     if text == "random":
         return 0
     word, _, number = text.replace(":", " ").partition(" ")
-    if word == "coalesce" and number.isdigit() and 2 <= int(number) <= 1024:
+    if word == "coalesce" and number.isdecimal() and 2 <= int(number) <= 1024:
         return int(number)
     raise UsageError(f'records: {text!r} is neither "per-message", "random" nor "coalesce:N" with N from 2 to 1024')
 
