@@ -138,19 +138,20 @@ class Engine:
         """An epoll descriptor that is readable when there is something to poll."""
         return int(lib.xw_engine_fd(self.handle))
 
-    def wait(self, timeout_s: float | None, extra_fds: tuple[int, ...] = ()) -> None:
+    def wait(self, timeout_s: float | None, extra_fds: tuple[int, ...] = ()) -> bool:
         """Block until there is something to poll, the engine's deadline, one of `extra_fds` is readable, or
-        timeout_s."""
+        timeout_s. True if one of `extra_fds` was."""
         now = int(lib.xw_monotonic_ns())
         deadline = self.deadline
         limit = NEVER if timeout_s is None else now + int(timeout_s * 1e9)
         until = min(deadline, limit)
         if until <= now:
-            return
+            return False
         poller = select.poll()
         for fd in (self.fileno(), *extra_fds):
             poller.register(fd, select.POLLIN)
-        poller.poll(None if until == NEVER else (until - now) / 1e6)
+        ready = poller.poll(None if until == NEVER else (until - now) / 1e6)
+        return any(fd in extra_fds for fd, _ in ready)
 
     def stats(self) -> dict[str, int]:
         """Counters of the engine and of its device (XDP_STATISTICS with the prefix k_)."""

@@ -169,8 +169,8 @@ class Runtime:
             self.engine.wait(timeout_s)
             return
         fds = (self.attachment.watch_fd,) if self.attachment.watch_fd >= 0 else ()
-        self.engine.wait(1.0 if timeout_s is None else min(timeout_s, 1.0), fds)
-        self._service_at = 0
+        if self.engine.wait(1.0 if timeout_s is None else min(timeout_s, 1.0), fds):
+            self._service_at = 0  # news of the host; else service keeps its own pace
 
     def close(self) -> None:
         """Take the program off the interface, abort what is open, free everything. May be called again.
