@@ -18,8 +18,8 @@ LDFLAGS_asan := -fsanitize=address,undefined
 LIBS := -lIPSec_MB -lxdp -lbpf -lssl -lcrypto -lz -lelf
 OUT := $(BUILD)/$(FLAVOUR)
 
-# bench drivers and examples live in tools/; csrc/ is the library
-SRCS := $(sort $(wildcard csrc/*.c csrc/*/*.c))
+# bench drivers and examples live in tools/; csrc/ is the library, but for csrc/python, the extension xdpws._hot
+SRCS := $(filter-out csrc/python/%,$(sort $(wildcard csrc/*.c csrc/*/*.c)))
 OBJS := $(SRCS:%.c=$(OUT)/%.o)
 CTESTS := $(sort $(wildcard tests/c/test_*.c))
 CTEST_BINS := $(CTESTS:tests/c/%.c=$(OUT)/tests/%)

@@ -25,7 +25,8 @@ def builder(archive: str | None = None) -> FFI:
     ffi.set_source(
         "xdpws._core",
         '#include "xw.h"\n',
-        sources=[] if archive else sorted(glob.glob("csrc/*.c") + glob.glob("csrc/*/*.c")),
+        sources=[] if archive else sorted(set(glob.glob("csrc/*.c") + glob.glob("csrc/*/*.c"))
+                                          - set(glob.glob("csrc/python/*.c"))),
         extra_objects=[str(Path(archive).resolve())] if archive else [],
         include_dirs=[str(ROOT / "csrc"), str(ROOT / "bpf")],
         libraries=LIBS,

@@ -33,6 +33,7 @@ INCLUDES: dict[str, tuple[str, ...]] = {
     "ws": ("ws/", "bs/bs.h", "mem/", "base/", *API),
     "shm": ("shm/", "mem/", "base/"),
     "steer": ("steer/", "base/", "shared.h", *API),
+    "python": ("python/", "base/err.h", *API),
 }
 # A file that may do more than its folder.
 INCLUDES_OF_FILE: dict[str, tuple[str, ...]] = {
@@ -52,8 +53,10 @@ FORBIDDEN_IMPORTS: dict[str, tuple[str, ...]] = {
 LEAVES = ("xdpws.errors", "xdpws.http", "xdpws.uri", "xdpws.config", "xdpws.timestamps", "xdpws.messages")
 LEAF_FORBIDDEN = ("xdpws.stack", "xdpws.control", "xdpws.cli", "xdpws._ffi", *FORBIDDEN_IMPORTS["xdpws"])
 
-# Per-thread text of the last failure, as xw_setup_error and xw_steer_log promise.
-GLOBALS_ALLOWED = frozenset({"csrc/base/setup_error.c", "csrc/steer/steer.c"})
+TESTED_BY_PYTHON = frozenset({"python"})  # an extension module: tests/unit/test_hot.py
+
+# Per-thread text of the last failure, as xw_setup_error and xw_steer_log promise; CPython's definition of a module.
+GLOBALS_ALLOWED = frozenset({"csrc/base/setup_error.c", "csrc/steer/steer.c", "csrc/python/module.c"})
 
 SKIP_DIRS = frozenset({".git", ".venv", "build", "dist", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache",
                        ".hypothesis", "_bpf"})
@@ -225,7 +228,9 @@ def check_c_tests(sources: dict[str, str], headers: Iterable[str], tests: dict[s
     included = {name for text in tests.values() for name in _C_INCLUDE.findall(text)}
     for path, text in sorted(sources.items()):
         parts = path.split("/")
-        if len(parts) != 3 or not any(i.body and i.depth == 0 and ")" in i.head for i in scan_c(text)):
+        if len(parts) != 3 or parts[1] in TESTED_BY_PYTHON:
+            continue
+        if not any(i.body and i.depth == 0 and ")" in i.head for i in scan_c(text)):
             continue
         layer, stem = parts[1], parts[2].removesuffix(".c")
         folder = sorted((h for h in known if h.startswith(f"{layer}/")), key=len, reverse=True)

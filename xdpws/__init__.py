@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from xdpws.aio import ClientConnection, connect
     from xdpws.client import Client, Session
+    from xdpws.compiled import CompiledHandler
     from xdpws.config import DeflateOptions, EngineConfig, TlsOptions, XdpOptions
     from xdpws.messages import Message
     from xdpws.timestamps import Histogram, Stamps
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {"ClientConnection": "aio", "connect": "aio", "Client": "client", "Session": "client",
+         "CompiledHandler": "compiled",
          "DeflateOptions": "config", "EngineConfig": "config", "TlsOptions": "config", "XdpOptions": "config",
          "Message": "messages", "Histogram": "timestamps", "Stamps": "timestamps"}
 
-__all__ = ["Client", "ClientConnection", "DeflateOptions", "EngineConfig", "Histogram", "Message", "Session",
-           "Stamps", "TlsOptions", "XdpOptions", "connect"]
+__all__ = ["Client", "ClientConnection", "CompiledHandler", "DeflateOptions", "EngineConfig", "Histogram", "Message",
+           "Session", "Stamps", "TlsOptions", "XdpOptions", "connect"]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from xdpws._ffi import ffi
+from xdpws._hot import Binding
+from xdpws.compiled import CompiledHandler
 from xdpws.config import Compression, EngineConfig, TlsOptions, TransportName, XdpOptions, deflate_options
 from xdpws.errors import UsageError
 from xdpws.headers import header_lines
@@ -22,16 +23,11 @@ from xdpws.messages import Message
 from xdpws.resolve import resolve_host
 from xdpws.stack.closing import open_error
 from xdpws.stack.connection import Closed, Connection
-from xdpws.stack.engine import stamps_of
 from xdpws.stack.runtime import Runtime, Target, WsRequest
 from xdpws.stack.tls import TlsContext
 from xdpws.uri import WebSocketURI, parse_uri
 
-_OPCODE_BINARY = 2
-# A busy loop stays this long in C when nothing comes: long against Python's 0.5 us a turn, short for a signal to wait.
-_SPIN_NS = 20_000
-_now = time.monotonic_ns
-_buffer = ffi.buffer
+_NEVER = (1 << 64) - 1
 
 
 @dataclass(slots=True)
@@ -45,9 +41,14 @@ class Session:
     opened: bool = False
     closed: Closed | None = None
     error: Exception | None = None
-    messages: int = 0
     info: dict[str, int | str] = field(default_factory=dict)
     _rest: memoryview = field(default=memoryview(b""), repr=False)
+    _binding: Binding | None = field(default=None, repr=False)
+
+    @property
+    def messages(self) -> int:
+        """Data messages that were handed over."""
+        return self._binding.messages if self._binding is not None else 0
 
     def send(self, data: str | bytes) -> bool:
         """Send one message, text for str; False when there is no room for it now (nothing was sent).
@@ -93,16 +94,7 @@ class _Handler:
         self.session = session
 
     def on_message(self, event: Any) -> None:
-        user_ns = _now()
-        session = self.session
-        session.messages += 1
-        message = Message(memoryview(_buffer(event.data, event.len)), event.opcode == _OPCODE_BINARY, stamps_of, event,
-                          user_ns, session)
-        try:
-            self.client.on_message(message)
-        finally:
-            message.data.release()  # as _end, without the call
-            message._read_stamps = None
+        """Messages go to the loop's binding; here arrive those that nobody wants any more, while the client closes."""
 
     def on_open(self, head: bytes) -> None:
         self.session.opened = True
@@ -144,12 +136,16 @@ class _Handler:
 class Client:
     """Connections to one or more URLs, served by the thread that calls `run`.
 
-    on_message(msg) is called for every data message; on_open(session), on_close(session), on_ping(session, payload),
-    on_pong(session, payload) when given. An exception in a callback ends `run` with it; calling `run` again goes on
-    with the next message. Parameters as in `xdpws.connect`; busy_poll=False waits in poll() instead of spinning.
+    on_message(msg) is called for every data message; or on_batch(messages) with all that one poll gave, of whichever
+    session; or on_message is a `xdpws.CompiledHandler`, a C function that runs without the interpreter.
+    on_open(session), on_close(session), on_ping(session, payload), on_pong(session, payload) when given. An exception
+    in a callback ends `run` with it; calling `run` again goes on with the next message (the next batch). Parameters as
+    in `xdpws.connect`; busy_poll=False waits in poll() instead of spinning.
     """
 
-    def __init__(self, url: str | Sequence[str], on_message: Callable[[Message], object], *,
+    def __init__(self, url: str | Sequence[str],
+                 on_message: Callable[[Message], object] | CompiledHandler | None = None, *,
+                 on_batch: Callable[[list[Message]], object] | None = None,
                  on_open: Callable[[Session], object] | None = None,
                  on_close: Callable[[Session], object] | None = None,
                  on_ping: Callable[[Session, bytes], object] | None = None,
@@ -163,7 +159,10 @@ class Client:
         urls = [url] if isinstance(url, str) else list(url)
         if not urls:
             raise UsageError("no URL was given")
-        self.on_message = on_message
+        if (on_message is None) == (on_batch is None):
+            raise UsageError("give one of on_message (message by message) and on_batch (a list of messages)")
+        self._on_message = on_message
+        self._on_batch = on_batch
         self.on_open = on_open
         self.on_close = on_close
         self.on_ping = on_ping
@@ -188,7 +187,7 @@ class Client:
     def runtime(self) -> Runtime:
         """The engine and its attachment; made when `open` or `run` is first called, by that thread."""
         if self._runtime is None:
-            self._runtime = Runtime(self._config, self.xdp)
+            self._runtime = Runtime(self._config, self.xdp, self._on_batch)
         return self._runtime
 
     def open(self) -> None:
@@ -203,10 +202,14 @@ class Client:
                                 uri.host if uri.secure else "", ws, open_timeout_s=self._timeouts[0],
                                 close_timeout_s=self._timeouts[1])
                 session.connection = self.runtime.open(target, _Handler(self, session), self.transport)
+                session._binding = self.runtime.loop.bind(session.connection, self._on_message, session)
 
     def stop(self) -> None:
-        """Make `run` return; may be called from a callback, a signal handler or another thread."""
+        """Make `run` return behind the message that is being handled (with on_batch, the batch); may be called from a
+        callback, a signal handler or another thread."""
         self._stop = True
+        if self._runtime is not None:
+            self._runtime.loop.stop()
 
     def run(self, seconds: float | None = None) -> None:
         """Open, and serve until every connection has ended, `stop` was called, or `seconds` have passed."""
@@ -225,19 +228,12 @@ class Client:
             raise UsageError(f"{name}() was called from a callback; call stop() there, and {name}() when run() is over")
 
     def _serve(self, seconds: float | None) -> None:
-        runtime = self.runtime
-        deadline = None if seconds is None else time.monotonic_ns() + int(seconds * 1e9)
-        step, wait, busy = runtime.step, runtime.wait, self.busy_poll
-        spin_ns = _SPIN_NS if busy else 0
+        runtime, busy = self.runtime, self.busy_poll
+        deadline = _NEVER if seconds is None else time.monotonic_ns() + int(seconds * 1e9)
         while not self._stop and any(s.closed is None for s in self.sessions):
-            for _ in range(256):
-                if not step(spin_ns) and not busy:
-                    left = None if deadline is None else max(0.0, (deadline - time.monotonic_ns()) / 1e9)
-                    wait(left)
-                    break
-                if self._stop:
-                    break
-            if deadline is not None and time.monotonic_ns() >= deadline:
+            if not runtime.run(busy, deadline) and not busy and not self._stop:
+                runtime.wait(None if seconds is None else max(0.0, (deadline - time.monotonic_ns()) / 1e9))
+            if time.monotonic_ns() >= deadline:
                 return
 
     def close(self, code: int = 1000, timeout: float = 5.0) -> None:
@@ -251,9 +247,10 @@ class Client:
         self._not_in_a_callback("close")
         try:
             for session in self.sessions:
+                if session.connection is not None:
+                    self._runtime.loop.unbind(session.connection)
                 if session.opened:
                     session.close(code)
-            self.on_message = lambda message: None
             deadline = time.monotonic() + timeout
             while any(s.opened and s.closed is None for s in self.sessions) and time.monotonic() < deadline:
                 if not self._runtime.step():

@@ -36,7 +36,21 @@ c-warnings: ## the core and its tests without a warning, gcc and clang
 EXT_FLAVOUR ?= release
 .PHONY: ext
 ext: .venv/.ready ## build the Python extension in place
-	@$(MAKE) --no-print-directory FLAVOUR=$(EXT_FLAVOUR) $(BUILD)/$(EXT_FLAVOUR)/ext.stamp
+	@$(MAKE) --no-print-directory FLAVOUR=$(EXT_FLAVOUR) $(BUILD)/$(EXT_FLAVOUR)/ext.stamp $(BUILD)/hot.stamp
+
+# The hot loop, xdpws/_hot: CPython's own API, for this interpreter. It links nothing of csrc.
+HOT_SRCS := $(sort $(wildcard csrc/python/*.c))
+PY_CONFIG = $(PY) -c 'import sysconfig as s; print($(1))'
+HOT_CC = $(1) -std=c11 -D_GNU_SOURCE -fPIC -g -O2 $(WARN) -Werror -Icsrc -isystem $(shell $(call PY_CONFIG,s.get_paths()["include"]))
+$(BUILD)/hot.stamp: $(HOT_SRCS) $(wildcard csrc/python/*.h) csrc/xw_api.h .venv/.ready
+	@mkdir -p $(@D)
+	@echo "  CC xdpws/_hot"
+	@$(call HOT_CC,$(CC)) -shared $(HOT_SRCS) -o xdpws/_hot$(shell $(call PY_CONFIG,s.get_config_var("EXT_SUFFIX")))
+	@touch $@
+c-warnings: hot-warnings
+.PHONY: hot-warnings
+hot-warnings: .venv/.ready
+	@for cc in gcc $(CLANG); do for f in $(HOT_SRCS); do $(call HOT_CC,$$cc) -fsyntax-only $$f || exit 1; done; done
 $(OUT)/ext.stamp: $(OUT)/libxw.a csrc/xw_api.h csrc/xw.h tools/build_core.py
 	$(PY) tools/build_core.py --archive $(OUT)/libxw.a
 	$(PY) tools/gen_enums.py xdpws/_enums.py

@@ -66,9 +66,11 @@ class Handler(Protocol):
 class Connection:
     """Made by `Runtime.open`. Calls after `closed` is set raise UsageError or return nothing, as they say."""
 
-    def __init__(self, engine: Engine, ident: int, transport: str, reason: str) -> None:
+    def __init__(self, engine: Engine, ident: int, user: int, transport: str, reason: str) -> None:
         self._engine = engine
         self.id = ident
+        self.user = user
+        """What its events bear."""
         self.transport = transport
         self.transport_reason = reason
         self.closed: Closed | None = None

@@ -1,13 +1,24 @@
-"""`Loop`: polls one engine and walks its events to the connections' handlers. The only hot Python of the package."""
+"""`Loop`: polls one engine and hands its events to the connections' handlers.
+
+The walk itself is `xdpws._hot.Walker` (csrc/python, docs/hot-loop.md): it calls the callbacks of bound connections
+directly, and this module for every other event.
+"""
 from __future__ import annotations
 
-import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 from xdpws._enums import Err
-from xdpws._ffi import ffi, lib
+from xdpws._ffi import fail, ffi, lib
+from xdpws._hot import EVENT_SIZE, Binding, Message, Walker
+from xdpws.compiled import CompiledHandler
+from xdpws.errors import UsageError
 from xdpws.stack.connection import LAYERS, Closed, Connection, Handler
 from xdpws.stack.engine import Engine
+from xdpws.timestamps import Stamps
+
+if ffi.sizeof("struct xw_event") != EVENT_SIZE:
+    raise ImportError("xdpws._hot and xdpws._core were built from different sources; run: make ext")
 
 _MESSAGE: int = lib.XW_EV_MESSAGE
 
@@ -16,15 +27,33 @@ def _bytes(event: Any) -> bytes:
     return bytes(ffi.buffer(event.data, event.len)) if event.len else b""
 
 
-class Loop:
-    """Belongs to the engine's thread."""
+def _address(thing: Any) -> int:
+    return int(ffi.cast("uintptr_t", thing))
 
-    def __init__(self, engine: Engine) -> None:
+
+def _failed(code: int) -> NoReturn:
+    if code == Err.ECLOSED:
+        raise UsageError("the engine was closed")
+    if code == Err.ESTATE:
+        raise UsageError("a callback must not poll: the events are being walked already")
+    fail(code, "poll the engine")
+
+
+class Loop:
+    """Belongs to the engine's thread.
+
+    on_batch: called with a list of messages of bound connections instead of their callbacks.
+    """
+
+    def __init__(self, engine: Engine, on_batch: Callable[[list[Message]], object] | None = None) -> None:
         self.engine = engine
         self._members: dict[int, tuple[Connection, Handler]] = {}
         self._next_user = 1
-        self._at = 0     # next event of the array to walk
-        self._count = 0  # events in the array
+        self._walker = Walker(
+            engine=_address(engine.handle), events=_address(engine.events), batch=engine.batch,
+            poll=_address(ffi.addressof(lib, "xw_poll")), spin=_address(ffi.addressof(lib, "xw_poll_spin")),
+            clock=_address(ffi.addressof(lib, "xw_monotonic_ns")), on_event=self._event, on_error=_failed,
+            on_batch=on_batch, make_stamps=Stamps)
 
     def __len__(self) -> int:
         return len(self._members)
@@ -38,9 +67,22 @@ class Loop:
         self._next_user += 1
         return self._next_user
 
-    def add(self, user: int, connection: Connection, handler: Handler) -> None:
-        """Events that bear `user` go to `handler` from now on."""
-        self._members[user] = (connection, handler)
+    def add(self, connection: Connection, handler: Handler) -> None:
+        """Events of `connection` go to `handler` from now on."""
+        self._members[connection.user] = (connection, handler)
+
+    def bind(self, connection: Connection, callback: Callable[[Message], object] | CompiledHandler | None,
+             session: object) -> Binding:
+        """Messages of `connection` go to callback(message), with message.session = session, and no longer to its
+        handler. callback None: to the loop's on_batch."""
+        if isinstance(callback, CompiledHandler):
+            return self._walker.bind(connection.id, connection.user, None, session, compiled=callback.address,
+                                     context=callback.context)
+        return self._walker.bind(connection.id, connection.user, callback, session)
+
+    def unbind(self, connection: Connection) -> None:
+        """Messages of `connection` go to its handler again."""
+        self._walker.unbind(connection.id)
 
     def step(self, spin_ns: int = 0) -> int:
         """One poll and its events; returns how many there were. spin_ns: how long to spin when there is nothing.
@@ -48,25 +90,30 @@ class Loop:
         When a handler raises, the exception goes to the caller and the next step goes on with the event behind it:
         nothing is lost.
         """
-        engine = self.engine
-        if self._at == self._count:
-            self._at = 0
-            self._count = engine.spin(spin_ns) if spin_ns else engine.poll(time.monotonic_ns())
-            if not self._count:
-                return 0
-        events = engine.views
-        members = self._members
-        for i in range(self._at, self._count):
-            self._at = i + 1
-            event = events[i]
-            member = members.get(event.user)
-            if member is None:
-                continue
-            if event.type == _MESSAGE:
-                member[1].on_message(event)
-            else:
-                self._other(event, member[0], member[1])
-        return self._count
+        return self._walker.step(spin_ns)
+
+    def run(self, busy: bool, until_ns: int) -> int:
+        """Step again and again in C until an event that is no message was handled, `stop`, until_ns (CLOCK_MONOTONIC),
+        or, when not busy, there is nothing; returns the number of events of the last poll. Exceptions as in `step`."""
+        return self._walker.run(busy, until_ns)
+
+    def stop(self) -> None:
+        """End `run` behind the event that is being handled; from any thread."""
+        self._walker.stop()
+
+    def close(self) -> None:
+        """The engine is about to be closed: what waits in the array is not handled any more."""
+        self._walker.close()
+
+    def _event(self, index: int) -> None:
+        event = self.engine.views[index]
+        member = self._members.get(event.user)
+        if member is None:
+            return
+        if event.type == _MESSAGE:
+            member[1].on_message(event)
+        else:
+            self._other(event, member[0], member[1])
 
     def _other(self, event: Any, connection: Connection, handler: Handler) -> None:
         kind = event.type
@@ -86,6 +133,7 @@ class Loop:
             handler.on_writable()
         elif kind == lib.XW_EV_CLOSED:
             del self._members[event.user]
+            self._walker.unbind(event.conn)
             connection.closed = Closed(LAYERS[event.layer], Err(event.error), event.code, event.sent,
                                        bool(event.by_peer), _bytes(event).decode("utf-8", "replace"))
             handler.on_closed(connection.closed)

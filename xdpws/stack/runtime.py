@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from xdpws._ffi import check, ffi, lib
 from xdpws.config import DeflateOptions, EngineConfig, TransportName, XdpOptions
 from xdpws.errors import SetupError, UsageError
+from xdpws.messages import Message
 from xdpws.stack.attachment import Attachment, Path
 from xdpws.stack.connection import Connection, Handler
 from xdpws.stack.engine import Engine
@@ -59,9 +61,10 @@ def _deflate_fields(options: DeflateOptions) -> dict[str, int]:
 class Runtime:
     """Belongs to the thread that makes it. `xdp`: the interface to attach to when a connection asks for it."""
 
-    def __init__(self, config: EngineConfig | None = None, xdp: XdpOptions | None = None) -> None:
+    def __init__(self, config: EngineConfig | None = None, xdp: XdpOptions | None = None,
+                 on_batch: Callable[[list[Message]], object] | None = None) -> None:
         self.engine = Engine(config)
-        self.loop = Loop(self.engine)
+        self.loop = Loop(self.engine, on_batch)
         self.xdp = xdp
         self.attachment: Attachment | None = None
         self._paths: dict[int, Path] = {}
@@ -89,10 +92,10 @@ class Runtime:
             if path is not None and self.attachment is not None:
                 self.attachment.end(path)
             raise
-        connection = Connection(self.engine, ident[0], "xdp" if path else "socket", reason)
+        connection = Connection(self.engine, ident[0], user, "xdp" if path else "socket", reason)
         if path is not None:
             self._paths[user] = path
-        self.loop.add(user, connection, handler)
+        self.loop.add(connection, handler)
         return connection
 
     def _choose(self, target: Target, transport: TransportName) -> tuple[Path | None, str]:
@@ -153,6 +156,17 @@ class Runtime:
             self.service()
         return count
 
+    def run(self, busy: bool, until_ns: int) -> int:
+        """Step in C (see `Loop.run`), at most until until_ns or until the host's news are due; returns the number of
+        events of the last poll."""
+        if self.attachment is None:
+            return self.loop.run(busy, until_ns)
+        count = self.loop.run(busy, min(until_ns, self._service_at))
+        if (now := time.monotonic_ns()) >= self._service_at:
+            self._service_at = now + _SERVICE_NS
+            self.service()
+        return count
+
     def service(self) -> None:
         """Paths of ended connections, and what the attachment has to do."""
         ended = [user for user in self._paths if not self.loop.has(user)]
@@ -179,6 +193,7 @@ class Runtime:
         """
         if not self.engine.closed:
             self.engine.adopt()
+        self.loop.close()
         if self.attachment is not None:
             attachment, self.attachment = self.attachment, None
             attachment.close()

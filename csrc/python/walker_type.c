@@ -1,0 +1,215 @@
+/* python/walker_type.c: the walker as a Python type. */
+#include "python/walker.h"
+
+static struct hot_walker *self_of(PyObject *o) { return (struct hot_walker *)(void *)o; }
+
+static void forget(struct hot_walker *w, uint32_t slot) {
+    struct hot_binding *b = slot < w->table_len ? w->table[slot] : NULL;
+    if (!b)
+        return;
+    w->table[slot] = NULL;
+    w->bound--;
+    w->compiled -= b->compiled.call != NULL;
+    Py_DECREF(b);
+}
+
+static int traverse(PyObject *o, visitproc visit, void *arg) {
+    const struct hot_walker *w = self_of(o);
+    Py_VISIT(Py_TYPE(o));
+    Py_VISIT(w->on_event);
+    Py_VISIT(w->on_error);
+    Py_VISIT(w->on_batch);
+    Py_VISIT(w->make_stamps);
+    for (uint32_t i = 0; i < w->table_len; i++)
+        Py_VISIT(w->table[i]);
+    for (uint32_t i = 0; w->pool && i < w->batch; i++)
+        Py_VISIT(w->pool[i]);
+    return 0;
+}
+
+static int clear(PyObject *o) {
+    struct hot_walker *w = self_of(o);
+    Py_CLEAR(w->on_event);
+    Py_CLEAR(w->on_error);
+    Py_CLEAR(w->on_batch);
+    Py_CLEAR(w->make_stamps);
+    for (uint32_t i = 0; i < w->table_len; i++)
+        forget(w, i);
+    for (uint32_t i = 0; w->pool && i < w->batch; i++)
+        Py_CLEAR(w->pool[i]);
+    return 0;
+}
+
+static void dealloc(PyObject *o) {
+    PyTypeObject *type = Py_TYPE(o);
+    PyObject_GC_UnTrack(o);
+    clear(o);
+    PyMem_Free(self_of(o)->pool);
+    PyMem_Free(self_of(o)->table);
+    type->tp_free(o);
+    Py_DECREF(type);
+}
+
+/* Addresses come as integers: cffi has them, and the two extensions share no types. */
+static PyObject *make(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    static const char *const names[] = { "engine", "events", "batch", "poll", "spin", "clock", "on_event", "on_error", "on_batch",
+                                         "make_stamps", NULL };
+    unsigned long long engine, events, poll, spin, clock;
+    unsigned int batch;
+    PyObject *on_event, *on_error, *on_batch, *make_stamps;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$KKIKKKOOOO:Walker", (char **)(uintptr_t)names, &engine, &events, &batch,
+                                     &poll, &spin, &clock, &on_event, &on_error, &on_batch, &make_stamps))
+        return NULL;
+    if (!engine || !events || !batch || !poll || !spin || !clock) {
+        PyErr_SetString(PyExc_ValueError, "an address or the batch is 0");
+        return NULL;
+    }
+    struct hot_walker *w = self_of(type->tp_alloc(type, 0));
+    if (!w)
+        return NULL;
+    w->state = PyType_GetModuleState(type);
+    w->engine = (void *)(uintptr_t)engine;
+    w->events = (void *)(uintptr_t)events;
+    w->poll = (int (*)(struct xw_engine *, uint64_t, struct xw_event *, uint32_t))(uintptr_t)poll;
+    w->spin = (int (*)(struct xw_engine *, uint64_t, struct xw_event *, uint32_t))(uintptr_t)spin;
+    w->clock = (uint64_t (*)(void))(uintptr_t)clock;
+    w->batch = batch;
+    w->on_event = Py_NewRef(on_event);
+    w->on_error = Py_NewRef(on_error);
+    w->on_batch = on_batch == Py_None ? NULL : Py_NewRef(on_batch);
+    w->make_stamps = Py_NewRef(make_stamps);
+    w->pool = PyMem_Calloc(batch, sizeof(struct hot_message *));
+    if (!w->pool) {
+        Py_DECREF(w);
+        return PyErr_NoMemory();
+    }
+    return (PyObject *)w;
+}
+
+static int make_room(struct hot_walker *w, uint32_t slot) {
+    if (slot < w->table_len)
+        return 0;
+    uint32_t len = slot + 16;
+    struct hot_binding **table = PyMem_Realloc(w->table, len * sizeof(struct hot_binding *));
+    if (!table) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (uint32_t i = w->table_len; i < len; i++)
+        table[i] = NULL;
+    w->table = table;
+    w->table_len = len;
+    return 0;
+}
+
+static PyObject *bind(PyObject *o, PyObject *args, PyObject *kwargs) {
+    static const char *const names[] = { "conn", "user", "callback", "session", "compiled", "context", NULL };
+    struct hot_walker *w = self_of(o);
+    unsigned int conn;
+    unsigned long long user, compiled = 0, context = 0;
+    PyObject *callback, *session;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "IKOO|$KK:bind", (char **)(uintptr_t)names, &conn, &user, &callback, &session,
+                                     &compiled, &context))
+        return NULL;
+    uint32_t slot = conn & 0xffff;
+    if (make_room(w, slot))
+        return NULL;
+    struct hot_binding *b = PyObject_GC_New(struct hot_binding, w->state->binding);
+    if (!b)
+        return NULL;
+    b->user = user;
+    b->conn = conn;
+    b->messages = 0;
+    b->callback = compiled ? NULL : Py_NewRef(callback);
+    b->session = session == Py_None ? NULL : Py_NewRef(session);
+    b->compiled.call = (int (*)(const struct xw_event *, uint32_t, void *))(uintptr_t)compiled;
+    b->compiled.context = (void *)(uintptr_t)context;
+    PyObject_GC_Track((PyObject *)b);
+    forget(w, slot);
+    w->table[slot] = (struct hot_binding *)(void *)Py_NewRef((PyObject *)b);
+    w->bound++;
+    w->compiled += b->compiled.call != NULL;
+    return (PyObject *)b;
+}
+
+static PyObject *unbind(PyObject *o, PyObject *arg) {
+    struct hot_walker *w = self_of(o);
+    unsigned long conn = PyLong_AsUnsignedLong(arg);
+    if (conn == (unsigned long)-1 && PyErr_Occurred())
+        return NULL;
+    uint32_t slot = (uint32_t)conn & 0xffff;
+    if (slot < w->table_len && w->table[slot] && w->table[slot]->conn == conn)
+        forget(w, slot);
+    Py_RETURN_NONE;
+}
+
+static PyObject *step(PyObject *o, PyObject *arg) {
+    unsigned long long spin_ns = PyLong_AsUnsignedLongLong(arg);
+    return PyErr_Occurred() ? NULL : hot_walker_step(self_of(o), spin_ns);
+}
+
+static PyObject *run(PyObject *o, PyObject *const *args, Py_ssize_t count) {
+    if (count != 2) {
+        PyErr_SetString(PyExc_TypeError, "run(busy, until_ns)");
+        return NULL;
+    }
+    int busy = PyObject_IsTrue(args[0]);
+    unsigned long long until_ns = PyLong_AsUnsignedLongLong(args[1]);
+    return busy < 0 || PyErr_Occurred() ? NULL : hot_walker_run(self_of(o), busy != 0, until_ns);
+}
+
+static PyObject *stop(PyObject *o, PyObject *unused) {
+    (void)unused;
+    self_of(o)->stop = 1;
+    Py_RETURN_NONE;
+}
+
+static PyObject *close_walker(PyObject *o, PyObject *unused) {
+    (void)unused;
+    self_of(o)->engine = NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *get_waiting(PyObject *o, void *closure) {
+    (void)closure;
+    return PyLong_FromUnsignedLong(self_of(o)->count - self_of(o)->at);
+}
+
+static const PyGetSetDef attributes[] = {
+    { "waiting", get_waiting, NULL, "Events in the array that were not walked yet.", NULL },
+    { NULL, NULL, NULL, NULL, NULL },
+};
+
+static const PyMethodDef methods[] = {
+    { "bind", (PyCFunction)(void (*)(void))bind, METH_VARARGS | METH_KEYWORDS,
+      "bind(conn, user, callback, session, *, compiled=0, context=0): messages of the connection `conn` whose events bear\n"
+      "`user` go to callback(message), or to the C function at address `compiled`. Returns the Binding." },
+    { "unbind", unbind, METH_O, "unbind(conn): its messages go to on_event again." },
+    { "step", step, METH_O,
+      "step(spin_ns): one poll and its events; returns how many. spin_ns: how long to spin when there is nothing, at most\n"
+      "20,000 ns." },
+    { "run", (PyCFunction)(void (*)(void))run, METH_FASTCALL,
+      "run(busy, until_ns): polls and walks until an event that is no message was walked, stop() was called, the clock shows\n"
+      "until_ns, or (not busy) there is nothing. Returns the number of events of the last poll." },
+    { "stop", stop, METH_NOARGS, "Ends the run behind the event that is being walked; from any thread." },
+    { "close", close_walker, METH_NOARGS, "The engine is about to go: nothing is polled or walked any more." },
+    { NULL, NULL, 0, NULL },
+};
+
+static const PyType_Slot slots[] = {
+    { Py_tp_doc, SLOT("Polls one engine and walks its events to callbacks. Every call belongs to the engine's thread, but stop.") },
+    { Py_tp_new, SLOT(make) },
+    { Py_tp_getset, SLOT(attributes) },
+    { Py_tp_methods, SLOT(methods) },
+    { Py_tp_traverse, SLOT(traverse) },
+    { Py_tp_clear, SLOT(clear) },
+    { Py_tp_dealloc, SLOT(dealloc) },
+    { 0, NULL },
+};
+
+const PyType_Spec hot_walker_spec = {
+    .name = "xdpws._hot.Walker",
+    .basicsize = sizeof(struct hot_walker),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = SLOT(slots),
+};
