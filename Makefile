@@ -38,3 +38,4 @@ include tools/mk/fuzz.mk
 include tools/mk/bench.mk
 include tools/mk/stack.mk
 include tools/mk/autobahn.mk
+include tools/mk/ws.mk

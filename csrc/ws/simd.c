@@ -10,11 +10,18 @@ const struct xw_ws_simd xw_ws_simd_scalar = {
 const struct xw_ws_simd *xw_ws_simd_row(unsigned n) {
     if (n == 0)
         return &xw_ws_simd_scalar;
-#ifdef __x86_64__
+#if defined(__x86_64__)
     if (n == 1)
         return &xw_ws_simd_sse2; /* part of x86-64 */
     if (n == 2 && __builtin_cpu_supports("avx2"))
         return &xw_ws_simd_avx2;
+    /* VBMI is not used: it came with the cores (Ice Lake, Zen 4) that no longer lower their clock for 64-byte registers */
+    if (n == 3 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vbmi"))
+        return &xw_ws_simd_avx512;
+#elif defined(__aarch64__)
+    if (n == 1)
+        return &xw_ws_simd_neon; /* part of ARMv8-A */
 #endif
     return NULL;
 }

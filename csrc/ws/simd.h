@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 struct xw_ws_simd {
-    const char *name; /* "scalar", "sse2", "avx2" */
+    const char *name; /* "scalar", "sse2", "avx2", "avx512", "neon" */
     /* dst[i] = src[i] ^ key[i % 4]; dst == src is allowed, other overlap is not */
     void (*mask)(uint8_t *dst, const uint8_t *src, size_t len, const uint8_t key[4]);
     /* length of the ASCII prefix */
@@ -17,9 +17,12 @@ struct xw_ws_simd {
     size_t (*utf8)(const uint8_t *p, size_t len, unsigned *tail);
 };
 
+/* Only for the list in simd.c. */
 extern const struct xw_ws_simd xw_ws_simd_scalar;
-#ifdef __x86_64__
-extern const struct xw_ws_simd xw_ws_simd_sse2, xw_ws_simd_avx2; /* only for the list in simd.c */
+#if defined(__x86_64__)
+extern const struct xw_ws_simd xw_ws_simd_sse2, xw_ws_simd_avx2, xw_ws_simd_avx512;
+#elif defined(__aarch64__)
+extern const struct xw_ws_simd xw_ws_simd_neon;
 #endif
 
 /* xw_ws_simd_row: the n-th row that this CPU can run, slowest (scalar) first; NULL past the last. For tests and

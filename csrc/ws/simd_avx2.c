@@ -1,72 +1,70 @@
-/* ws/simd_avx2.c: thirty-two bytes at a time. UTF-8 by the range look-up of Keiser and Lemire ("Validating UTF-8
- * in less than one instruction per byte", 2021): every pair of neighbours is classified by three 16-entry tables
- * (high nibble and low nibble of the first byte, high nibble of the second); a bit that survives the AND of the
- * three names an error. */
+/* ws/simd_avx2.c: thirty-two bytes at a time; UTF-8 as ws/simd_utf8.h says. */
 #include "ws/simd.h"
 #include "ws/mask.h"
 #include "ws/utf8.h"
 #ifdef __x86_64__
+#include "ws/simd_utf8.h"
 #include <immintrin.h>
 #include <string.h>
 
 #define AVX2 __attribute__((target("avx2")))
 
 AVX2 static inline __m256i load(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
+AVX2 static inline void store(uint8_t *p, __m256i v) { _mm256_storeu_si256((__m256i *)(void *)p, v); }
+
+AVX2 static inline __m256i key_at(const uint8_t key[4], size_t off) {
+    return _mm256_set1_epi32((int)xw_ws_mask_word(key, off));
+}
+
+/* 16 to 31 bytes: two blocks that may overlap, both read before either is written. */
+AVX2 static inline void mask_two(uint8_t *dst, const uint8_t *src, size_t len, const uint8_t key[4]) {
+    const uint8_t *end = src + len - 16;
+    __m128i a = _mm_loadu_si128((const __m128i *)(const void *)src), b = _mm_loadu_si128((const __m128i *)(const void *)end);
+    a = _mm_xor_si128(a, _mm_set1_epi32((int)xw_ws_mask_word(key, 0)));
+    b = _mm_xor_si128(b, _mm_set1_epi32((int)xw_ws_mask_word(key, len)));
+    _mm_storeu_si128((__m128i *)(void *)dst, a);
+    _mm_storeu_si128((__m128i *)(void *)(dst + len - 16), b);
+}
 
 AVX2 static void mask_avx2(uint8_t *dst, const uint8_t *src, size_t len, const uint8_t key[4]) {
-    int k32;
-    memcpy(&k32, key, 4);
-    __m256i k = _mm256_set1_epi32(k32);
-    size_t i = 0;
-    for (; len - i >= 32; i += 32)
-        _mm256_storeu_si256((__m256i *)(void *)(dst + i), _mm256_xor_si256(load(src + i), k));
-    xw_ws_mask_scalar(dst + i, src + i, len - i, key);
+    if (len < 16) {
+        xw_ws_mask_scalar(dst, src, len, key);
+        return;
+    }
+    if (len < 32) {
+        mask_two(dst, src, len, key);
+        return;
+    }
+    /* the last block overlaps what the loop writes: it is read before it, for dst may be src */
+    __m256i k = key_at(key, 0), last = _mm256_xor_si256(load(src + len - 32), key_at(key, len));
+    for (size_t i = 0; len - i > 32; i += 32)
+        store(dst + i, _mm256_xor_si256(load(src + i), k));
+    store(dst + len - 32, last);
 }
 
 AVX2 static size_t ascii_avx2(const uint8_t *p, size_t len) {
     size_t i = 0;
-    for (; len - i >= 32; i += 32) {
-        int high = _mm256_movemask_epi8(load(p + i));
-        if (high)
-            return i + (size_t)__builtin_ctz((unsigned)high);
+    unsigned high;
+    if (len < 32)
+        return xw_ws_ascii_scalar(p, len);
+    for (; len - i >= 128; i += 128) {
+        __m256i low = _mm256_or_si256(load(p + i), load(p + i + 32));
+        __m256i up = _mm256_or_si256(load(p + i + 64), load(p + i + 96));
+        if (_mm256_movemask_epi8(_mm256_or_si256(low, up)))
+            break;
     }
-    return i + xw_ws_ascii_scalar(p + i, len - i);
+    for (; len - i >= 32; i += 32)
+        if ((high = (unsigned)_mm256_movemask_epi8(load(p + i))))
+            return i + (size_t)__builtin_ctz(high);
+    high = (unsigned)_mm256_movemask_epi8(load(p + len - 32));
+    return high ? len - 32 + (size_t)__builtin_ctz(high) : len;
 }
 
-/* Errors that a pair of bytes can show. Pairs are (previous, current). */
-enum {
-    SHORT = 1,       /* lead, then not a continuation */
-    LONG = 2,        /* ASCII, then a continuation */
-    OVER3 = 4,       /* e0, then 80..9f */
-    LARGE = 8,       /* f4, then 90..bf; f5 and above */
-    SURR = 16,       /* ed, then a0..bf */
-    OVER2 = 32,      /* c0, c1 */
-    LARGE1000 = 64,  /* f5 and above, then 80..8f */
-    OVER4 = 64,      /* f0, then 80..8f: shares its bit, the first byte tells the two apart */
-    CONTS = -128,    /* two continuations: wrong unless the byte two or three before the second asks for it */
-    ANY_LOW = SHORT | LONG | CONTS
-};
-#define TABLE(...) _mm256_setr_epi8(__VA_ARGS__, __VA_ARGS__)
-
-AVX2 static inline __m256i first_high(__m256i nibble) {
-    __m256i t = TABLE(LONG, LONG, LONG, LONG, LONG, LONG, LONG, LONG, CONTS, CONTS, CONTS, CONTS,
-                      SHORT | OVER2, SHORT, SHORT | OVER3 | SURR, SHORT | LARGE | LARGE1000 | OVER4);
-    return _mm256_shuffle_epi8(t, nibble);
-}
-
-AVX2 static inline __m256i first_low(__m256i nibble) {
-    enum { BIG = ANY_LOW | LARGE | LARGE1000 };
-    __m256i t = TABLE(ANY_LOW | OVER2 | OVER3 | OVER4, ANY_LOW | OVER2, ANY_LOW, ANY_LOW, ANY_LOW | LARGE,
-                      BIG, BIG, BIG, BIG, BIG, BIG, BIG, BIG, BIG | SURR, BIG, BIG);
-    return _mm256_shuffle_epi8(t, nibble);
-}
-
-AVX2 static inline __m256i second_high(__m256i nibble) {
-    enum { CONT = LONG | OVER2 | CONTS };
-    __m256i t = TABLE(SHORT, SHORT, SHORT, SHORT, SHORT, SHORT, SHORT, SHORT, CONT | OVER3 | LARGE1000 | OVER4,
-                      CONT | OVER3 | LARGE, CONT | SURR | LARGE, CONT | SURR | LARGE, SHORT, SHORT, SHORT, SHORT);
-    return _mm256_shuffle_epi8(t, nibble);
-}
+#define TWICE(...) _mm256_broadcastsi128_si256(_mm_setr_epi8(__VA_ARGS__))
+#define S(x) ((char)(x))
+#define TABLE_OF(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p) \
+    TWICE(S(a), S(b), S(c), S(d), S(e), S(f), S(g), S(h), S(i), S(j), S(k), S(l), S(m), S(n), S(o), S(p))
+#define TABLE(list) TABLE_OF(list)
 
 /* Non-zero bytes where cur, following prev, is wrong. */
 AVX2 static inline __m256i errors(__m256i cur, __m256i prev) {
@@ -75,27 +73,42 @@ AVX2 static inline __m256i errors(__m256i cur, __m256i prev) {
     __m256i p1 = _mm256_alignr_epi8(cur, joint, 15);
     __m256i p2 = _mm256_alignr_epi8(cur, joint, 14);
     __m256i p3 = _mm256_alignr_epi8(cur, joint, 13);
-    __m256i pair = _mm256_and_si256(first_high(_mm256_and_si256(_mm256_srli_epi16(p1, 4), low4)),
-                                    first_low(_mm256_and_si256(p1, low4)));
-    pair = _mm256_and_si256(pair, second_high(_mm256_and_si256(_mm256_srli_epi16(cur, 4), low4)));
-    /* top bit set: a lead of three two bytes before, or of four three before, asks for a second continuation here */
-    __m256i third = _mm256_subs_epu8(p2, _mm256_set1_epi8(0xe0 - 0x80));
-    __m256i fourth = _mm256_subs_epu8(p3, _mm256_set1_epi8(0xf0 - 0x80));
-    __m256i asked = _mm256_and_si256(_mm256_or_si256(third, fourth), _mm256_set1_epi8(CONTS));
+    __m256i pair = _mm256_and_si256(
+        _mm256_shuffle_epi8(TABLE(FIRST_HIGH), _mm256_and_si256(_mm256_srli_epi16(p1, 4), low4)),
+        _mm256_shuffle_epi8(TABLE(FIRST_LOW), _mm256_and_si256(p1, low4)));
+    pair = _mm256_and_si256(
+        pair, _mm256_shuffle_epi8(TABLE(SECOND_HIGH), _mm256_and_si256(_mm256_srli_epi16(cur, 4), low4)));
+    __m256i third = _mm256_subs_epu8(p2, _mm256_set1_epi8(S(ASKS_THIRD)));
+    __m256i fourth = _mm256_subs_epu8(p3, _mm256_set1_epi8(S(ASKS_FOURTH)));
+    __m256i asked = _mm256_and_si256(_mm256_or_si256(third, fourth), _mm256_set1_epi8(S(CONTS)));
     return _mm256_xor_si256(asked, pair);
 }
 
-AVX2 static size_t utf8_avx2(const uint8_t *p, size_t len, unsigned *tail) {
-    size_t i = ascii_avx2(p, len) & ~(size_t)31;
+AVX2 static inline int wrong(__m256i cur, __m256i prev) {
+    __m256i bad = errors(cur, prev);
+    return !_mm256_testz_si256(bad, bad);
+}
+
+/* Not all of it is ASCII, but p[0, i) is. */
+AVX2 __attribute__((noinline)) static size_t mixed(const uint8_t *p, size_t i, size_t len, unsigned *tail) {
+    uint8_t rest[32] = { 0 };
     __m256i prev = _mm256_setzero_si256();
-    for (; len - i >= 32; i += 32) {
+    for (i &= ~(size_t)31; len - i >= 32; i += 32) {
         __m256i cur = load(p + i);
-        __m256i bad = errors(cur, prev);
-        if (!_mm256_testz_si256(bad, bad))
-            break;
+        if (wrong(cur, prev))
+            return xw_ws_utf8_from(p, i, len, tail);
         prev = cur;
     }
-    return xw_ws_utf8_from(p, i, len, tail);
+    if (i < len)
+        memcpy(rest, p + i, len - i);
+    /* zeros behind the end: an unfinished character shows as an error */
+    return wrong(load(rest), prev) ? xw_ws_utf8_from(p, i, len, tail) : len;
+}
+
+AVX2 static size_t utf8_avx2(const uint8_t *p, size_t len, unsigned *tail) {
+    size_t i = ascii_avx2(p, len);
+    *tail = 0;
+    return i == len ? len : mixed(p, i, len, tail);
 }
 
 const struct xw_ws_simd xw_ws_simd_avx2 = { .name = "avx2", .mask = mask_avx2, .ascii = ascii_avx2, .utf8 = utf8_avx2 };

@@ -24,12 +24,18 @@ static inline bool step(struct xw_ws_utf8 *u, uint8_t b) {
 }
 
 size_t xw_ws_ascii_scalar(const uint8_t *p, size_t len) {
+    const uint64_t high = 0x8080808080808080u;
     size_t i = 0;
     uint64_t v;
     for (; len - i >= 8; i += 8) {
         memcpy(&v, p + i, 8);
-        if (v & 0x8080808080808080u)
+        if (v & high)
             break;
+    }
+    if (len >= 8 && len - i < 8) {
+        memcpy(&v, p + len - 8, 8); /* the rest, and some again */
+        if (!(v & high))
+            return len;
     }
     while (i < len && p[i] < 0x80)
         i++;
@@ -63,23 +69,25 @@ size_t xw_ws_utf8_from(const uint8_t *p, size_t at, size_t len, unsigned *tail) 
     return k + xw_ws_utf8_scalar(p + k, len - k, tail);
 }
 
-size_t xw_ws_utf8_feed(struct xw_ws_utf8 *u, const struct xw_ws_simd *simd, const uint8_t *p, size_t len) {
-    size_t i = 0;
-    for (; u->need && i < len; i++)
-        if (!step(u, p[i]))
-            return i;
-    if (i == len)
-        return len;
-    unsigned tail = 0;
-    size_t ok = i + simd->utf8(p + i, len - i, &tail);
-    if (ok < len)
-        return ok;
-    for (i = len - tail; i < len; i++) {
+/* The last tail bytes begin a character: what its next byte must look like is noted. */
+__attribute__((noinline)) static void keep_tail(struct xw_ws_utf8 *u, const uint8_t *p, unsigned tail) {
+    for (unsigned i = 0; i < tail; i++) {
         bool good = step(u, p[i]);
         XW_ASSERT(good);
         (void)good;
     }
-    return len;
+}
+
+size_t xw_ws_utf8_feed(struct xw_ws_utf8 *u, const struct xw_ws_simd *simd, const uint8_t *p, size_t len) {
+    size_t i = 0;
+    unsigned tail = 0;
+    for (; u->need && i < len; i++)
+        if (!step(u, p[i]))
+            return i;
+    size_t ok = i + simd->utf8(p + i, len - i, &tail);
+    if (ok == len && tail)
+        keep_tail(u, p + len - tail, tail);
+    return ok;
 }
 
 bool xw_ws_utf8_valid(const struct xw_ws_simd *simd, const uint8_t *p, size_t len) {

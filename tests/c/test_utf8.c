@@ -60,8 +60,8 @@ static void check_all(const uint8_t *p, size_t len) {
 
 /* A sequence placed at every offset around block borders, followed by ASCII or nothing. */
 static void place(const uint8_t *seq, size_t n) {
-    uint8_t buf[160];
-    for (size_t at = 0; at < 70; at++) {
+    uint8_t buf[200];
+    for (size_t at = 0; at < 134; at += at == 69 ? 51 : 1) {
         memset(buf, 'a', sizeof buf);
         memcpy(buf + at, seq, n);
         check_all(buf, at + n);
@@ -76,6 +76,34 @@ XT_TEST(all_pairs_of_bytes_at_all_offsets) {
             uint8_t seq[2] = { (uint8_t)a, (uint8_t)b };
             place(seq, 2);
         }
+}
+
+/* Lengths 0 … 512 at addresses 0 … 63: ASCII, and text with one four-byte character whole, cut and spoiled at the end. */
+XT_TEST(every_length_and_alignment) {
+    static uint8_t mem[640];
+    static const uint8_t last[4] = { 0xf0, 0x9f, 0x92, 0xa9 };
+    const struct xw_ws_simd *row;
+    unsigned tail;
+    for (unsigned n = 0; (row = xw_ws_simd_row(n)); n++)
+        for (size_t len = 0; len <= 512; len++)
+            for (size_t off = 0; off < 64; off++) {
+                uint8_t *p = mem + off;
+                memset(p - (off ? 1 : 0), 0x80, len + 2); /* what lies around is wrong */
+                memset(p, 'z', len);
+                XT_EQ(row->ascii(p, len), len);
+                XT_EQ(row->utf8(p, len, &tail), len);
+                XT_EQ(tail, 0);
+                for (unsigned k = 1; k <= 4 && k <= len; k++) {
+                    memcpy(p + len - k, last, k);
+                    XT_EQ(row->ascii(p, len), len - k);
+                    XT_EQ(row->utf8(p, len, &tail), len);
+                    XT_EQ(tail, k % 4);
+                }
+                if (len) {
+                    p[len - 1] = 0xff;
+                    XT_EQ(row->utf8(p, len, &tail), len - 1);
+                }
+            }
 }
 
 XT_TEST(all_three_byte_beginnings) {
@@ -116,11 +144,11 @@ static size_t mixed(struct xw_rng *r, uint8_t *buf, size_t cap) {
 }
 
 XT_TEST(random_text_and_random_damage) {
-    uint8_t seed[32] = { 5 }, buf[400];
+    uint8_t seed[32] = { 5 }, buf[600];
     struct xw_rng r;
     xw_rng_init(&r, seed);
     for (int round = 0; round < 20000; round++) {
-        size_t n = mixed(&r, buf, 4 + xw_rng_below(&r, 396));
+        size_t n = mixed(&r, buf, 4 + xw_rng_below(&r, 596));
         unsigned t;
         XT_EQ(oracle(buf, n, &t), n);
         check_all(buf, n);
@@ -132,13 +160,13 @@ XT_TEST(random_text_and_random_damage) {
 
 /* Fed in two or three pieces, and byte by byte: the same first bad byte. */
 XT_TEST(every_split_finds_the_same_byte) {
-    uint8_t seed[32] = { 6 }, buf[100];
+    uint8_t seed[32] = { 6 }, buf[200];
     struct xw_rng r;
     const struct xw_ws_simd *row;
     xw_rng_init(&r, seed);
     for (unsigned n = 0; (row = xw_ws_simd_row(n)); n++)
         for (int round = 0; round < 300; round++) {
-            size_t len = mixed(&r, buf, 40 + xw_rng_below(&r, 60));
+            size_t len = mixed(&r, buf, 40 + xw_rng_below(&r, 160));
             if (round % 2)
                 buf[xw_rng_below(&r, (uint32_t)len)] = (uint8_t)xw_rng_u32(&r);
             unsigned tail;
@@ -163,10 +191,10 @@ XT_TEST(every_split_finds_the_same_byte) {
 }
 
 XT_TEST(ascii_prefix) {
-    uint8_t buf[130];
+    uint8_t buf[400];
     const struct xw_ws_simd *row;
     for (unsigned n = 0; (row = xw_ws_simd_row(n)); n++)
-        for (size_t len = 0; len < 120; len++)
+        for (size_t len = 0; len < 390; len += len < 140 ? 1 : 7)
             for (size_t at = 0; at <= len; at++) {
                 memset(buf, 'a', sizeof buf);
                 buf[at] = 0x80;
@@ -182,7 +210,6 @@ XT_TEST(complete_text) {
     XT_TRUE(!xw_ws_utf8_valid(best, (const uint8_t *)"\xc3(", 2));
 }
 
-XT_MAIN(XT_RUN(all_pairs_of_bytes_at_all_offsets), XT_RUN(all_three_byte_beginnings),
-        XT_RUN(four_byte_forms_at_block_borders),
-        XT_RUN(random_text_and_random_damage), XT_RUN(every_split_finds_the_same_byte), XT_RUN(ascii_prefix),
-        XT_RUN(complete_text))
+XT_MAIN(XT_RUN(all_pairs_of_bytes_at_all_offsets), XT_RUN(every_length_and_alignment), XT_RUN(all_three_byte_beginnings),
+        XT_RUN(four_byte_forms_at_block_borders), XT_RUN(random_text_and_random_damage),
+        XT_RUN(every_split_finds_the_same_byte), XT_RUN(ascii_prefix), XT_RUN(complete_text))
