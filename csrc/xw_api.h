@@ -103,6 +103,12 @@ struct xw_engine_cfg {
     uint32_t plain_len;      /* bytes of decrypted data kept per connection; power of two, >= 65536 */
     uint8_t seed[32];        /* of every random choice of this engine */
     uint8_t stamps;          /* 1: stamp every stage; 0: only kernel and ring times */
+    uint8_t clock;           /* enum xw_clock */
+};
+/* what stamps are read from; both give ns of CLOCK_MONOTONIC */
+enum xw_clock {
+    XW_CLOCK_AUTO = 0,       /* the TSC, calibrated ten times a second, where it is invariant (base/tsc.h) */
+    XW_CLOCK_MONOTONIC = 1   /* clock_gettime */
 };
 int xw_engine_new(const struct xw_engine_cfg *cfg, struct xw_engine **out);
 void xw_engine_free(struct xw_engine *e);                /* aborts what is open, closes the device */
@@ -258,6 +264,17 @@ struct xw_conn_info {
     char tls_library[16];       /* who does their cryptography: "ipsec-mb", "evp", "openssl"; "" as above */
 };
 int xw_conn_info(struct xw_engine *e, uint32_t id, struct xw_conn_info *out);
+
+struct xw_clock_info {
+    uint8_t tsc;             /* 1: stamps are read from the TSC now; 0: by clock_gettime */
+    uint8_t pad[7];
+    uint64_t hz;             /* of the TSC, as measured last; 0: never */
+    uint64_t pairs;          /* how often it was compared with CLOCK_MONOTONIC */
+    uint64_t steps;          /* how often it was more than 5 us off, so that it was not slewed but set */
+    uint64_t worst_ns;       /* the most that it was off otherwise */
+    int64_t off_ns;          /* what it was off when it was last compared */
+};
+int xw_engine_clock(const struct xw_engine *e, struct xw_clock_info *out);
 
 struct xw_engine_stats {
     uint64_t polls, events, rx_frames, rx_bytes, tx_frames, tx_bytes, tx_kicks;

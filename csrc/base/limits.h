@@ -46,4 +46,12 @@
 /* One TLS record on the wire: 5 + 2^14 + 256 (RFC 8446 5.2; TLS 1.2 allows 2048 more, RFC 5246 6.2.3). */
 #define XW_TLS_RECORD_MAX (5u + 16384u + 2048u)
 #define XW_TLS_PLAIN_MAX 16384u
+/* base/tsc.h: the second pair is taken 6 to 30 ms after the first one (the rate is not known yet: 1 to 5 GHz), then one
+ * every 100 ms: 20 ns of noise in a pair make 0.4 ppm, so 40 ns until the next one. A line of half a second would be 200 ns
+ * off: it is not used. More than 5 us off is no noise but a step of the counter (crystals and NTP together stay below 50
+ * ppm, 5 us in 100 ms). */
+#define XW_TSC_FIRST_TICKS 30000000ull
+#define XW_TSC_EVERY_NS (100 * XW_NS_PER_MS)
+#define XW_TSC_STALE_NS (500 * XW_NS_PER_MS)
+#define XW_TSC_STEP_NS (5 * XW_NS_PER_US)
 #endif

@@ -95,7 +95,7 @@ static int ws_start(struct xw_engine *e, struct xw_conn *c, const struct xw_conn
         .role = XW_WS_CLIENT, .bs = c->top, .rng = &e->rng, .max_message = cfg->max_message,
         .check_utf8 = cfg->check_utf8, .view_max = c->top == c->lower ? ring / 2 : ring - XW_TLS_PLAIN_MAX,
         .assembly = c->assembly, .close_timeout_ns = cfg->close_timeout_ns, .clock = e->cfg.stamps ? e->clock : NULL,
-        .stamps = true, .target = cfg->ws_request, .host = cfg->ws_host, .headers = cfg->ws_headers,
+        .clock_arg = e->clock_arg, .stamps = true, .target = cfg->ws_request, .host = cfg->ws_host, .headers = cfg->ws_headers,
         .subprotocols = cfg->ws_subprotocols, .deflate_min = cfg->ws_deflate_min, .deflate_mem = c->deflate_mem,
         .deflate = { .on = cfg->ws_deflate, .server_reset = cfg->ws_server_reset, .client_reset = cfg->ws_client_reset,
                      .server_bits = cfg->ws_server_bits, .client_bits = cfg->ws_client_bits },
@@ -109,13 +109,15 @@ static int tls_start(struct xw_engine *e, struct xw_conn *c, const struct xw_con
     c->top = c->lower;
     if (!cfg->tls)
         return XW_OK;
-    return xw_tls_new(cfg->tls, c->lower, cfg->server_name, &c->plain, e->cfg.stamps ? e->clock : NULL, NULL, &c->top);
+    return xw_tls_new(cfg->tls, c->lower, cfg->server_name, &c->plain, e->cfg.stamps ? e->clock : NULL, e->clock_arg,
+                      &c->top);
 }
 
 static int socket_start(struct xw_engine *e, struct xw_conn *c, const struct xw_conn_cfg *cfg) {
     struct xw_bs_sock_cfg sock = {
         .local_ip = cfg->local_ip, .remote_ip = cfg->remote_ip, .local_port = cfg->local_port,
         .remote_port = cfg->remote_port, .no_delay = cfg->tcp_no_delay, .stamps = true, .clock = e->clock,
+        .clock_arg = e->clock_arg,
     };
     int rc = xw_bs_sock_new(&sock, &c->rcv, &c->snd, &c->lower);
     if (rc)

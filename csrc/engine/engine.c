@@ -11,11 +11,6 @@
 /* Sockets of an engine that are read at every poll; with more, epoll says which. */
 #define SOCKETS_READ_BLINDLY 4u
 
-static uint64_t stamp_clock(void *arg) {
-    (void)arg;
-    return xw_monotonic_ns();
-}
-
 /* Unique among the threads that live, and read from a register. */
 static uint64_t thread_id(void) { return (uint64_t)pthread_self(); }
 
@@ -33,7 +28,7 @@ int xw_engine_new(const struct xw_engine_cfg *cfg, struct xw_engine **out) {
     if (!e)
         return xw_setup_fail(XW_ENOMEM, "allocate the engine");
     e->cfg = *cfg;
-    e->clock = stamp_clock;
+    xw_clock_init(e);
     e->thread = thread_id();
     xw_rng_init(&e->rng, cfg->seed);
     e->conns = calloc(cfg->max_conns, sizeof *e->conns);
@@ -215,6 +210,7 @@ static void deadlines_due(struct xw_engine *e, uint64_t now_ns) {
     if (now_ns < e->next_due)
         return;
     uint64_t next = XW_NEVER;
+    xw_clock_pair(e);
     for (uint32_t i = 0; i < e->cfg.max_conns; i++) {
         struct xw_conn *c = &e->conns[i];
         if (c->phase != CONN_LIVE)
@@ -284,10 +280,10 @@ int xw_poll(struct xw_engine *e, uint64_t now_ns, struct xw_event *events, uint3
 }
 
 int xw_poll_spin(struct xw_engine *e, uint64_t spin_ns, struct xw_event *events, uint32_t max) {
-    uint64_t now = xw_monotonic_ns(), begin = now;
+    uint64_t now = e->clock(e->clock_arg), begin = now;
     int n;
     while (!(n = xw_poll(e, now, events, max)) && now - begin < spin_ns)
-        now = xw_monotonic_ns();
+        now = e->clock(e->clock_arg);
     return n;
 }
 

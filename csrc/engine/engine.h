@@ -8,13 +8,14 @@
  * then.
  *
  * Files: engine.c life and poll; packets.c device ↔ net ↔ TCP; conn.c a connection's life; conn_io.c send, read, write,
- * close; pump.c bytes → events; info.c figures; api.c library functions. */
+ * close; pump.c bytes → events; clock.c stamps; info.c figures; api.c library functions. */
 #ifndef XW_ENGINE_ENGINE_H
 #define XW_ENGINE_ENGINE_H
 #include "base/err.h"
 #include "base/limits.h"
 #include "base/rng.h"
 #include "base/stamp.h"
+#include "base/tsc.h"
 #include "bs/bs.h"
 #include "bs/bs_sock.h"
 #include "bs/bs_tcp.h"
@@ -85,7 +86,9 @@ struct xw_engine {
     bool shown_any;                 /* a connection showed something: release at the next poll */
     bool any_held;                  /* a SYN waits for its next hop */
     int epoll_fd;
-    uint64_t (*clock)(void *);      /* stamps; NULL: none */
+    uint64_t (*clock)(void *);      /* stamps, of clock_arg; NULL: none */
+    void *clock_arg;
+    struct xw_tsc tsc;
     uint64_t thread;                /* who owns it */
     uint64_t polls, events;
     uint64_t next_due;              /* when the connections' deadlines are looked at again */
@@ -94,6 +97,9 @@ struct xw_engine {
 /* engine.c */
 void xw_engine_work(struct xw_engine *e, struct xw_conn *c);  /* puts c into the work list */
 bool xw_engine_thread_ok(const struct xw_engine *e);
+/* clock.c */
+void xw_clock_init(struct xw_engine *e);
+void xw_clock_pair(struct xw_engine *e);                      /* calibrates when it is due */
 /* packets.c */
 void xw_packets_receive(struct xw_engine *e, uint64_t now_ns);
 void xw_packets_transmit(struct xw_engine *e, uint64_t now_ns);

@@ -9,7 +9,7 @@ void xw_packets_receive(struct xw_engine *e, uint64_t now_ns) {
     unsigned n = e->dev->ops->rx_burst(e->dev, pkts, XW_RX_BURST_MAX);
     if (!n)
         return;
-    struct xw_rxstamp stamp = { .ring_ns = e->clock ? e->clock(NULL) : now_ns };
+    struct xw_rxstamp stamp = { .ring_ns = e->clock ? e->clock(e->clock_arg) : now_ns };
     for (unsigned i = 0; i < n; i++) {
         const struct xw_pkt *p = &pkts[i];
         stamp.hw_ns = p->hw_ns;

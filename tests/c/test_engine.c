@@ -297,7 +297,26 @@ XT_TEST(spinning_ends_with_the_time_or_with_an_event) {
     xt_host_free(&h);
 }
 
-XT_MAIN(XT_RUN(message_comes_back_with_its_stamps), XT_RUN(spinning_ends_with_the_time_or_with_an_event),
+/* Where the TSC is invariant the stamps are read from it after two comparisons, and agree with the kernel's clock. */
+XT_TEST(stamps_agree_with_the_kernels_clock) {
+    struct xt_host h;
+    struct xw_event ev[4];
+    struct xw_clock_info info;
+    xt_host_engine(&h, &(struct xt_host_cfg){ .ws = true });
+    XT_EQ(xw_engine_clock(h.e, &info), XW_OK);
+    XT_TRUE(!info.tsc && !info.pairs && !info.hz);
+    for (unsigned i = 0; i < 1000 && info.pairs < 3 && xw_tsc_invariant(); i++) {
+        XT_EQ(xw_poll_spin(h.e, 5 * XW_NS_PER_MS, ev, 4), 0);
+        XT_EQ(xw_engine_clock(h.e, &info), XW_OK);
+    }
+    XT_EQ(info.tsc, xw_tsc_invariant());
+    uint64_t before = xw_monotonic_ns(), stamp = h.e->clock(h.e->clock_arg), after = xw_monotonic_ns();
+    XT_TRUE(stamp + 2 * XW_TSC_STEP_NS >= before && stamp <= after + 2 * XW_TSC_STEP_NS);
+    xt_host_free(&h);
+}
+
+XT_MAIN(XT_RUN(stamps_agree_with_the_kernels_clock),
+        XT_RUN(message_comes_back_with_its_stamps), XT_RUN(spinning_ends_with_the_time_or_with_an_event),
         XT_RUN(close_handshake_ends_with_closed),
         XT_RUN(slots_are_used_again), XT_RUN(raw_stream_echoes_and_half_closes), XT_RUN(refused_connection_says_so),
         XT_RUN(syn_is_held_until_the_neighbour_is_known), XT_RUN(open_timeout_names_the_layer),

@@ -1,6 +1,7 @@
 /* tools/bench/core.c: from a frame in memory to a message event, and nothing else.
  *
- *     core BATCH COUNT [LEN]     BATCH frames wait at a time, COUNT messages of LEN bytes (200) in all
+ *     core BATCH COUNT [LEN [CLOCK]]     BATCH frames wait at a time, COUNT messages of LEN bytes (200) in all; stamps by the
+ *                                        TSC, or with CLOCK 1 by clock_gettime: that repeats to the instruction
  * Frames come from core_host over an in-memory pair; only `measured` is timed (and counted, by callgrind's
  * --toggle-collect=measured): the polls that receive the batch, and the ACKs that they send. Time is a number here, the
  * seeds are fixed, so two runs execute the same instructions of ours. Prints one JSON line: ns a message, the best and
@@ -33,9 +34,9 @@ struct bench {
     struct xw_event events[64];
 };
 
-static void engine_make(struct bench *b, struct xw_dev *dev) {
+static void engine_make(struct bench *b, struct xw_dev *dev, uint8_t clock) {
     struct xw_engine_cfg cfg = { .max_conns = 1, .rcvbuf_len = 1 << 18, .sndbuf_len = 65536, .plain_len = 1 << 18,
-                                 .seed = { 7 }, .stamps = 1 };
+                                 .seed = { 7 }, .stamps = 1, .clock = clock };
     struct xw_net_cfg net = { .ip = HOST_CLIENT_IP, .mask = 0xffffff00u, .mtu = 1500 };
     memcpy(net.mac, HOST_CLIENT_MAC, 6);
     if (xw_engine_new(&cfg, &b->engine) || xw_engine_attach(b->engine, dev, &net) ||
@@ -43,13 +44,13 @@ static void engine_make(struct bench *b, struct xw_dev *dev) {
         bench_die("make the engine");
 }
 
-static void connect_all(struct bench *b) {
+static void connect_all(struct bench *b, uint8_t clock) {
     struct xw_tls_cfg tls = { .verify = 0 };
     struct xw_dev *ours, *theirs;
     if (xw_pair_open(NULL, &theirs, &ours) || xw_tls_ctx_new(&tls, &b->tls))
         bench_die("make the link");
     host_init(&b->host, theirs);
-    engine_make(b, ours);
+    engine_make(b, ours, clock);
     struct xw_conn_cfg cfg = {
         .transport = XW_TRANSPORT_XDP, .proto = XW_PROTO_WS, .check_utf8 = 1, .tcp_no_delay = 1, .local_port = 40000,
         .remote_port = HOST_PORT, .local_ip = HOST_CLIENT_IP, .remote_ip = HOST_IP, .tls = b->tls,
@@ -135,13 +136,13 @@ int main(int argc, char **argv) {
     unsigned batch = argc > 2 ? (unsigned)atoi(argv[1]) : 0, count = argc > 2 ? (unsigned)atoi(argv[2]) : 0;
     size_t len = argc > 3 ? strtoul(argv[3], NULL, 10) : 200;
     if (!batch || batch > BATCH_MAX || count < batch || len > sizeof payload) {
-        fprintf(stderr, "usage: core BATCH COUNT [LEN]\n");
+        fprintf(stderr, "usage: core BATCH COUNT [LEN [CLOCK]]\n");
         return 2;
     }
     memset(payload, 'x', sizeof payload);
     unsigned batches = count / batch;
     uint64_t *took = calloc(batches, sizeof *took), total = 0;
-    connect_all(&b);
+    connect_all(&b, argc > 4 && atoi(argv[4]) ? XW_CLOCK_MONOTONIC : XW_CLOCK_AUTO);
     unsigned long allocated = 0, warm = 0;
     unsigned warm_batches = WARM / batch + 1; /* callgrind counts them too */
     for (unsigned i = 0; i < warm_batches; i++)

@@ -99,7 +99,7 @@ def count(batch: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="xdpws-core-") as directory:
         out = Path(directory) / "out"
         argv = ["valgrind", "--tool=callgrind", "--collect-atstart=no", "--toggle-collect=measured",
-                f"--callgrind-out-file={out}", "--compress-pos=no", str(CORE), str(batch), str(COUNT)]
+                f"--callgrind-out-file={out}", "--compress-pos=no", str(CORE), str(batch), str(COUNT), "200", "1"]
         done = subprocess.run(argv, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"core: {done.stderr.strip()[-400:]}")
