@@ -13,3 +13,16 @@ tcp-cat: $(BUILD)/tcp_cat ## build/tcp_cat: the example over TUN, TAP or a packe
 $(BUILD)/tcp_cat: tools/tcp_cat.c csrc/xw_stack.h $(BUILD)/libxdpws_stack.a
 	@install -D -m 644 csrc/xw_stack.h $(BUILD)/stack-include/xw_stack.h
 	@echo "  LD $@"; $(CC) -std=c11 -D_GNU_SOURCE -O2 $(WARN) -I$(BUILD)/stack-include $< $(BUILD)/libxdpws_stack.a -o $@
+
+# the same as a shared object, for tests that drive it from Python; FLAVOUR=checked has the assertions
+STACK_SO_OBJS := $(STACK_SRCS:%.c=$(OUT)/%.o) $(OUT)/csrc/base/assert.o
+.PHONY: stack-so pkt
+stack-so: $(OUT)/libxdpws_stack.so
+$(OUT)/libxdpws_stack.so: $(STACK_SO_OBJS) tools/mk/stack.mk
+	@echo "  LD $@"; $(FLAVOUR_CC) -shared $(LDFLAGS_$(FLAVOUR)) $(STACK_SO_OBJS) -o $@
+
+SCRIPTS ?= tests/script
+PKTFLAGS ?=
+pkt: ## packetdrill scripts below SCRIPTS= against the stack in a box; PKTFLAGS=--help says more
+	@$(MAKE) --no-print-directory -s FLAVOUR=checked stack-so
+	@$(PY) tests/script/pkt_main.py $(PKTFLAGS) $(SCRIPTS)
