@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from peers.process import ROOT, PeerFailed, PeerProcess, sim_process
+from peers.process import ROOT, PeerFailed, PeerProcess, sim_process, venue_process
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
@@ -144,3 +144,22 @@ def test_peer_that_does_not_get_ready_is_reported_with_its_words() -> None:
         sim_process("/no/such.gz")
     with pytest.raises(PeerFailed, match="said nothing"):
         PeerProcess([sys.executable, "-c", "import time; time.sleep(60)"], timeout_s=0.3)
+
+
+def test_a_venue_is_played_and_takes_only_its_own_options() -> None:
+    with venue_process("okx", "--listen", "127.0.0.1:0", "--limit", "idle_s=none") as sim:
+        assert sim.url.endswith("/ws/v5/public")
+        assert (sim.ready["messages"], sim.ready["rx_sha256"]) == (None, None)
+
+        async def first() -> str:
+            async with connect(sim.url, ssl=ssl.create_default_context(cafile=sim.ca)) as client:
+                await client.send("ping")
+                return str(await client.recv())
+
+        assert asyncio.run(first()) == "pong"
+    for arguments, words in ((["--venue", "okx", "--speed", "2"], "--speed does not apply"),
+                             (["--venue", "okx", "synthetic"], "a feed does not apply"),
+                             (["synthetic", "--cut-after", "5"], "applies only with --venue"),
+                             (["--venue", "okx", "--limit", "x=1"], "limit: ")):
+        done = xdpws("sim", *arguments)
+        assert (done.returncode, words in done.stderr) == (2, True), done.stderr

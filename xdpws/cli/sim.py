@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from xdpws.cli.sim_venue import VENUE_OPTIONS, venue_config, venue_options
 from xdpws.errors import UsageError
 from xdpws.sim.config import ACKS, DROPS, KEY_TYPES, TLS_VERSIONS, ExchangeConfig
 from xdpws.sim.frames import FRAGMENTS
 from xdpws.sim.server import Exchange
 from xdpws.sim.session import SessionResult
+from xdpws.sim.venues.server import VenueExchange
 
 __all__ = ["parse_listen", "parse_speed", "sim"]
 
@@ -48,7 +51,7 @@ def parse_speed(text: str) -> float | None:
 
 
 @click.command()
-@click.argument("feed", metavar="FEED|synthetic")
+@click.argument("feed", metavar="FEED|synthetic", required=False)
 @click.option("--listen", default=f"{_DEFAULT.host}:{_DEFAULT.port}", show_default=True, metavar="HOST:PORT",
               help="Where to listen; port 0 takes a free one and says which.")
 @click.option("--plain", is_flag=True, help="ws:// without TLS.")
@@ -77,7 +80,7 @@ def parse_speed(text: str) -> float | None:
 @click.option("--seed", type=int, default=_DEFAULT.seed, show_default=True,
               help="Decides the synthetic feed, random fragments and random records.")
 @click.option("--rate", type=float, default=_DEFAULT.rate, show_default=True,
-              help="Mean messages a second of the synthetic feed.")
+              help="Mean messages a second of the synthetic feed; with --venue: book changes a second (else 200).")
 @click.option("--stamp", is_flag=True, help="Synthetic messages carry their send time, ns of CLOCK_MONOTONIC.")
 @click.option("--records", default=_DEFAULT.records, show_default=True, metavar="per-message|random|coalesce:N",
               help="How messages are put into TLS records.")
@@ -95,34 +98,51 @@ def parse_speed(text: str) -> float | None:
               help="After the last message (or N of --drop-after) send half a frame, then reset.")
 @click.option("--half-close", is_flag=True,
               help="After the last message (or N of --drop-after) end the sending direction, without close frame.")
+@venue_options
 @click.option("--once", is_flag=True, help="End when the first client is done.")
 @click.option("--json", "as_json", is_flag=True, help="The ready line is a JSON object, with the expected rx_sha256.")
 @click.option("--quiet", is_flag=True, help="Say nothing about clients on stderr.")
-def sim(**options: Any) -> None:
+@click.pass_context
+def sim(ctx: click.Context, /, **options: Any) -> None:
     """Be an exchange: play FEED (a file in format xdpws-feed/1) or the built-in synthetic feed to every client.
 
-    Each client gets the feed from its start, then close code 1000. When ready, one line on stdout says the URL and
-    the CA file to trust. Ctrl-C ends it.
+    Each client gets the feed from its start, then close code 1000. With --venue NAME instead of a feed it is that
+    venue: subscriptions, pings, limits, and generated books with the venue's numbers or checksums. When ready, one
+    line on stdout says the URL and the CA file to trust. Ctrl-C ends it.
     """
-    once, as_json, quiet = (options.pop(name) for name in ("once", "as_json", "quiet"))
-    host, port = parse_listen(options.pop("listen"))
-    config = ExchangeConfig(
-        host=host,
-        port=port,
+    options["host"], options["port"] = parse_listen(options.pop("listen"))
+    once, as_json, quiet = (options[name] for name in ("once", "as_json", "quiet"))
+    report = None if quiet else _report
+    exchange: Exchange | VenueExchange
+    if options["venue"] is not None:
+        exchange = VenueExchange(venue_config(ctx, options), report)
+    else:
+        exchange = Exchange(_feed_config(ctx, options), report)
+    asyncio.run(_run(exchange, once, as_json))
+
+
+def _feed_config(ctx: click.Context, options: dict[str, Any]) -> ExchangeConfig:
+    if options["feed"] is None:
+        raise click.UsageError("Missing argument 'FEED|synthetic' (or --venue NAME).", ctx)
+    for name in VENUE_OPTIONS:
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UsageError(f"{name}: it applies only with --venue NAME")
+    for name in ("venue", "once", "as_json", "quiet", *VENUE_OPTIONS):
+        del options[name]
+    return ExchangeConfig(
         speed=parse_speed(options.pop("speed")),
         ping_interval_s=options.pop("ping_interval"),
         ping_timeout_s=options.pop("ping_timeout"),
         **options,
     )
-    asyncio.run(_run(config, once, as_json, quiet))
 
 
-async def _run(config: ExchangeConfig, once: bool, as_json: bool, quiet: bool) -> None:
+async def _run(prepared: Exchange | VenueExchange, once: bool, as_json: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with Exchange(config, None if quiet else _report) as exchange:
+    async with prepared as exchange:
         click.echo(_ready_json(exchange) if as_json else _ready_text(exchange))
         waiting: list[asyncio.Task[Any]] = [asyncio.create_task(stop.wait())]
         if once:
@@ -132,18 +152,18 @@ async def _run(config: ExchangeConfig, once: bool, as_json: bool, quiet: bool) -
             task.cancel()
 
 
-def _ready_text(exchange: Exchange) -> str:
+def _ready_text(exchange: Exchange | VenueExchange) -> str:
     ca_file = exchange.ca_file
     return f"listening on {exchange.url}" + (f" CA {ca_file}" if ca_file else "")
 
 
-def _ready_json(exchange: Exchange) -> str:
+def _ready_json(exchange: Exchange | VenueExchange) -> str:
     return json.dumps({
         "url": exchange.url,
         "port": exchange.port,
         "ca": str(exchange.ca_file) if exchange.ca_file else None,
-        "messages": exchange.messages,
-        "rx_sha256": exchange.expected_sha256(),
+        "messages": exchange.messages if isinstance(exchange, Exchange) else None,
+        "rx_sha256": exchange.expected_sha256() if isinstance(exchange, Exchange) else None,
     })
 
 

@@ -15,20 +15,18 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from xdpws.errors import SetupError
 from xdpws.sim.cert import CertificateFiles, default_names, make_certificate
 from xdpws.sim.config import ExchangeConfig
 from xdpws.sim.feed import Feed
 from xdpws.sim.frames import Framer
 from xdpws.sim.link import Link, PlainLink, TlsLink
+from xdpws.sim.listener import listen, url_of
 from xdpws.sim.script import Script, expected_digest
 from xdpws.sim.session import Session, SessionResult
 from xdpws.sim.synthetic import Synthetic
 from xdpws.sim.tls import TlsContext
 
 __all__ = ["Exchange"]
-
-_BACKLOG = 128
 
 
 class Exchange:
@@ -68,9 +66,7 @@ class Exchange:
     @property
     def url(self) -> str:
         """Where to connect to. A wildcard address is given as 127.0.0.1."""
-        host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}.get(self.config.host, self.config.host)
-        host = f"[{host}]" if ":" in host and not host.startswith("[") else host
-        return f"{'ws' if self.config.plain else 'wss'}://{host}:{self.port}/"
+        return url_of(self.config.host, self.port, self.config.plain) + "/"
 
     @property
     def ca_file(self) -> Path | None:
@@ -107,7 +103,7 @@ class Exchange:
             if not config.plain:
                 self._files = self._certificate()
                 self._tls = TlsContext(self._files, config.tls, config.ciphers, config.groups)
-            self._listener = _listen(config.host, config.port)
+            self._listener = listen(config.host, config.port)
         except BaseException:
             self._remove_made_files()
             raise
@@ -166,20 +162,3 @@ class Exchange:
         if self._made_dir is not None:
             shutil.rmtree(self._made_dir, ignore_errors=True)
             self._made_dir = None
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-        listener.setblocking(False)
-    except OSError as exc:
-        listener.close()
-        hint = f"ss -ltnp 'sport = :{port}'  (who listens there), or --listen {host}:0 for a free port"
-        if isinstance(exc, socket.gaierror) or exc.errno == 99:
-            hint = "ip -brief address  (the addresses of this host)"
-        raise SetupError(f"listen on {host}:{port}", exc.strerror or str(exc), hint, exc.errno) from None
-    return listener

@@ -98,6 +98,12 @@ def sim_process(feed: str | Path, *options: str, netns: str | None = None, timeo
     return PeerProcess(argv, netns, timeout_s)
 
 
+def venue_process(venue: str, *options: str, netns: str | None = None, timeout_s: float = 60.0) -> PeerProcess:
+    """`xdpws sim --venue VENUE --json OPTIONS`; `ready` has url, port and ca."""
+    argv = [sys.executable, "-m", "xdpws.cli.main", "sim", "--venue", venue, "--json", *options]
+    return PeerProcess(argv, netns, timeout_s)
+
+
 def bad_process(behaviour: str, *options: str, netns: str | None = None) -> PeerProcess:
     """`peers.bad` with a behaviour by name; options: --listen HOST:PORT, --cert FILE --key FILE."""
     return PeerProcess([sys.executable, "-m", "peers.bad", behaviour, *options], netns)
