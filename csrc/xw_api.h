@@ -89,6 +89,9 @@ struct xw_tls_cfg {
     const uint8_t *spki_pins;/* pin_cnt SHA-256 hashes of accepted SubjectPublicKeyInfo, 32 bytes each; NULL: none */
     uint32_t pin_cnt;
     uint8_t tls_engine;      /* enum xw_tls_engine */
+    /* 1: for connections that were accepted: cert_file is ours, ca_file or ca_dir (with verify) demand and verify a
+     * client certificate, OpenSSL does the records */
+    uint8_t server;
 };
 /* error text of a failure through xw_setup_error */
 int xw_tls_ctx_new(const struct xw_tls_cfg *cfg, struct xw_tls_ctx **out);
@@ -147,7 +150,7 @@ struct xw_conn_cfg {
     uint32_t remote_ip;
     struct xw_tls_ctx *tls;      /* NULL: no TLS */
     const char *server_name;     /* SNI, and the name that the certificate must bear (DNS name or IP address) */
-    const char *ws_request;      /* request target, "/path?query" */
+    const char *ws_request;      /* client: request target, "/path?query" */
     const char *ws_host;         /* value of the Host header */
     const char *ws_headers;      /* further header lines, each ended by CRLF; NULL: none */
     const char *ws_subprotocols; /* comma-separated offer; NULL: none */
@@ -157,7 +160,11 @@ struct xw_conn_cfg {
     uint8_t ws_client_reset;     /* 1: client_no_context_takeover */
     uint8_t ws_server_bits;      /* server_max_window_bits, 8 … 15; 0: not offered */
     uint8_t ws_client_bits;      /* client_max_window_bits, 8 … 15; 1: offered without a value; 0: not offered */
-    uint8_t pad[3];
+    uint8_t ws_server;           /* 1: server role, over adopt_fd: XW_EV_REQUEST comes, xw_conn_answer answers it */
+    uint8_t adopt;               /* 1: adopt_fd is a connected stream socket (TCP or Unix); transport: socket. A duplicate
+                                  * is used: the caller closes its own. Addresses and ports do not count then */
+    uint8_t pad;
+    int32_t adopt_fd;
     uint32_t ws_deflate_min;     /* messages of fewer bytes are sent as they are */
     uint64_t max_message;        /* bytes, compressed ones inflated; longer: close 1009 */
     uint64_t open_timeout_ns;    /* TCP + TLS + upgrade; 0: none */
@@ -176,7 +183,9 @@ enum xw_event_type {
     XW_EV_REJECTED = 6, /* the upgrade was answered otherwise: data = head and beginning of the body; CLOSED follows */
     XW_EV_READABLE = 7, /* raw: xw_conn_read has something, or the end (edge: again only after it was read empty) */
     XW_EV_WRITABLE = 8, /* there is room again after a send that took less than it was given */
-    XW_EV_CLOSED = 9    /* last event of the connection: layer, error, code, data = text for people */
+    XW_EV_CLOSED = 9,   /* last event of the connection: layer, error, code, data = text for people */
+    XW_EV_REQUEST = 10  /* server: data = head of the request; code = status that we would answer (101, or 400 and up
+                         * when it is no valid upgrade). Nothing more comes before xw_conn_answer */
 };
 enum xw_layer {
     XW_LAYER_NONE = 0, XW_LAYER_NET = 1, XW_LAYER_TCP = 2, XW_LAYER_TLS = 3, XW_LAYER_HTTP = 4, XW_LAYER_WS = 5
@@ -236,10 +245,25 @@ int xw_engine_wait(struct xw_engine *e, uint64_t timeout_ns);
  * nothing was taken; WRITABLE comes. */
 int64_t xw_conn_send(struct xw_engine *e, uint32_t id, uint8_t opcode, const void *data, uint64_t len, uint64_t now_ns);
 int64_t xw_conn_send_more(struct xw_engine *e, uint32_t id, const void *data, uint64_t len, uint64_t now_ns);
+/* the same for one frame of a message that the caller cuts: first opcode 1 or 2 with fin 0, then opcode 0. Such messages
+ * are not compressed */
+int64_t xw_conn_send_frame(struct xw_engine *e, uint32_t id, uint8_t opcode, int fin, const void *data, uint64_t len,
+                           uint64_t now_ns);
+/* WebSocket: copies the head that we send in the handshake, at most max bytes of it, and returns its length. Client: the
+ * request, as long as it was not answered. Server: the answer that we would give, between REQUEST and xw_conn_answer.
+ * Otherwise XW_ESTATE */
+int64_t xw_conn_hello(struct xw_engine *e, uint32_t id, char *out, uint64_t max);
+/* server: answers the request with a whole HTTP head (and body). 101 opens the connection; it is allowed only if the
+ * draft (xw_conn_hello) was 101, whose Sec-WebSocket-Accept it must bear; without Sec-WebSocket-Extensions there is no
+ * compression. Another status ends the connection behind it. XW_EINVAL: no HTTP head, or 101 without the right key;
+ * XW_ETOOBIG: a head of more than 16384 bytes, or head and body of more than max_message (at least 40960) */
+int xw_conn_answer(struct xw_engine *e, uint32_t id, const void *answer, uint64_t len, uint64_t now_ns);
 /* WebSocket: begins the close handshake (code 0: without a code). Raw: closes both ways after what was sent */
 int xw_conn_close(struct xw_engine *e, uint32_t id, uint32_t code, const char *reason, uint64_t now_ns);
 int xw_conn_abort(struct xw_engine *e, uint32_t id, uint64_t now_ns);
-/* stops (1) or resumes (0) delivery of messages; the window closes and the peer has to wait */
+/* stops (1) or resumes (0) delivery of messages; when the rings are full the window closes and the peer has to wait.
+ * WebSocket: pings in what has come meanwhile are answered and pongs are told, ahead of the messages before them. It
+ * resumes by itself when a close frame or the end of the stream is seen: what is left then is bounded by the rings */
 int xw_conn_pause(struct xw_engine *e, uint32_t id, int paused);
 /* raw: bytes taken / given; 0 from read with len > 0: nothing there now; XW_ECLOSED: the end of the stream was read */
 int64_t xw_conn_read(struct xw_engine *e, uint32_t id, void *buf, uint64_t len, struct xw_stamps *stamps);

@@ -11,6 +11,7 @@
 #include "xw.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -289,8 +290,51 @@ static int bind_local(const struct sock *s, const struct xw_bs_sock_cfg *cfg) {
 static void note_local_port(struct sock *s) {
     struct sockaddr_in a = { 0 };
     socklen_t len = sizeof a;
-    if (!getsockname(s->fd, (struct sockaddr *)&a, &len))
-        s->local_port = ntohs(a.sin_port);
+    if (!getsockname(s->fd, (struct sockaddr *)&a, &len) && (a.sin_family == AF_INET || a.sin_family == AF_INET6))
+        s->local_port = ntohs(a.sin_port); /* at the same place in both */
+}
+
+static struct sock *alloc_sock(const struct xw_bs_sock_cfg *cfg, struct xw_bytering *rcv, struct xw_bytering *snd) {
+    struct sock *s = calloc(1, sizeof *s);
+    if (!s) {
+        xw_setup_fail(XW_ENOMEM, "allocate a socket stream");
+        return NULL;
+    }
+    s->bs.ops = &sock_ops;
+    s->state = XW_BS_CONNECTING;
+    s->rcv = rcv;
+    s->snd = snd;
+    s->clock = cfg->clock;
+    s->clock_arg = cfg->clock_arg;
+    return s;
+}
+
+int xw_bs_sock_adopt(const struct xw_bs_sock_cfg *cfg, int fd, struct xw_bytering *rcv, struct xw_bytering *snd,
+                     struct xw_bs **out) {
+    xw_setup_clear();
+    int type = 0;
+    socklen_t len = sizeof type;
+    if (!rcv->mirrored || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) || type != SOCK_STREAM)
+        return xw_setup_fail_text(XW_EINVAL, "take over a socket", "needs a stream socket and a mirrored ring");
+    struct sock *s = alloc_sock(cfg, rcv, snd);
+    if (!s)
+        return XW_ENOMEM;
+    s->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    int flags = s->fd < 0 ? -1 : fcntl(s->fd, F_GETFL);
+    if (flags < 0 || fcntl(s->fd, F_SETFL, flags | O_NONBLOCK)) {
+        int rc = xw_setup_fail(XW_ESYS, "take over a socket");
+        if (s->fd >= 0)
+            close(s->fd);
+        free(s);
+        return rc;
+    }
+    set_options(s, cfg);
+    xw_bytering_reset(rcv);
+    xw_bytering_reset(snd);
+    note_local_port(s);
+    s->state = XW_BS_OPEN;
+    *out = &s->bs;
+    return XW_OK;
 }
 
 int xw_bs_sock_new(const struct xw_bs_sock_cfg *cfg, struct xw_bytering *rcv, struct xw_bytering *snd,
@@ -299,15 +343,9 @@ int xw_bs_sock_new(const struct xw_bs_sock_cfg *cfg, struct xw_bytering *rcv, st
     if (!cfg->remote_ip || !cfg->remote_port || !rcv->mirrored)
         return xw_setup_fail_text(XW_EINVAL, "open a socket stream",
                                   "needs a remote address, a port and a mirrored ring");
-    struct sock *s = calloc(1, sizeof *s);
+    struct sock *s = alloc_sock(cfg, rcv, snd);
     if (!s)
-        return xw_setup_fail(XW_ENOMEM, "allocate a socket stream");
-    s->bs.ops = &sock_ops;
-    s->state = XW_BS_CONNECTING;
-    s->rcv = rcv;
-    s->snd = snd;
-    s->clock = cfg->clock;
-    s->clock_arg = cfg->clock_arg;
+        return XW_ENOMEM;
     s->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int rc = s->fd < 0 ? xw_setup_fail(XW_ESYS, "create a TCP socket") : XW_OK;
     if (rc)

@@ -11,7 +11,7 @@
  * bracket of three clock reads); slewing moves both clocks alike, so only a step of the wall clock spoils stamps,
  * for at most a second.
  *
- * Not here: IPv6, listening, kernel TLS, io_uring. */
+ * Not here: connecting over IPv6, listening, kernel TLS, io_uring. */
 #ifndef XW_BS_BS_SOCK_H
 #define XW_BS_BS_SOCK_H
 #include "bs/bs.h"
@@ -36,6 +36,11 @@ struct xw_bs_sock_cfg {
  * rcv is a mirrored ring; snd may be either kind. Both are reset. */
 int xw_bs_sock_new(const struct xw_bs_sock_cfg *cfg, struct xw_bytering *rcv, struct xw_bytering *snd,
                    struct xw_bs **out);
+/* xw_bs_sock_adopt: the same over a socket that is connected already (accepted, or through a proxy), TCP or Unix; of cfg
+ * no_delay, stamps, busy_poll_us and the clock count. It works on a duplicate of fd, which stays the caller's to close.
+ * XW_EINVAL, XW_ENOMEM, XW_ESYS. */
+int xw_bs_sock_adopt(const struct xw_bs_sock_cfg *cfg, int fd, struct xw_bytering *rcv, struct xw_bytering *snd,
+                     struct xw_bs **out);
 /* xw_bs_sock_fd: descriptor to wait on (level-triggered); -1 once it is closed. */
 int xw_bs_sock_fd(const struct xw_bs *b);
 /* xw_bs_sock_events: EPOLLIN and EPOLLOUT as wanted now. 0: nothing can be done until bytes are consumed, or ever

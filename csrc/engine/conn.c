@@ -92,7 +92,8 @@ static int ws_start(struct xw_engine *e, struct xw_conn *c, const struct xw_conn
         return XW_OK;
     uint32_t ring = c->top == c->lower ? e->cfg.rcvbuf_len : e->cfg.plain_len;
     struct xw_ws_cfg ws = {
-        .role = XW_WS_CLIENT, .bs = c->top, .rng = &e->rng, .max_message = cfg->max_message,
+        .role = cfg->ws_server ? XW_WS_SERVER : XW_WS_CLIENT, .ask = cfg->ws_server,
+        .bs = c->top, .rng = &e->rng, .max_message = cfg->max_message,
         .check_utf8 = cfg->check_utf8, .view_max = c->top == c->lower ? ring / 2 : ring - XW_TLS_PLAIN_MAX,
         .assembly = c->assembly, .close_timeout_ns = cfg->close_timeout_ns, .clock = e->cfg.stamps ? e->clock : NULL,
         .clock_arg = e->clock_arg, .stamps = true, .target = cfg->ws_request, .host = cfg->ws_host, .headers = cfg->ws_headers,
@@ -119,7 +120,8 @@ static int socket_start(struct xw_engine *e, struct xw_conn *c, const struct xw_
         .remote_port = cfg->remote_port, .no_delay = cfg->tcp_no_delay, .stamps = true, .clock = e->clock,
         .clock_arg = e->clock_arg,
     };
-    int rc = xw_bs_sock_new(&sock, &c->rcv, &c->snd, &c->lower);
+    int rc = cfg->adopt ? xw_bs_sock_adopt(&sock, cfg->adopt_fd, &c->rcv, &c->snd, &c->lower)
+                        : xw_bs_sock_new(&sock, &c->rcv, &c->snd, &c->lower);
     if (rc)
         return rc;
     e->sock_cnt++;
@@ -151,11 +153,13 @@ static int xdp_start(struct xw_engine *e, struct xw_conn *c, const struct xw_con
 static int cfg_check(const struct xw_conn_cfg *cfg) {
     if (cfg->transport != XW_TRANSPORT_XDP && cfg->transport != XW_TRANSPORT_SOCKET)
         return XW_EINVAL;
-    if (cfg->proto > XW_PROTO_WS || !cfg->remote_ip || !cfg->remote_port)
+    if (cfg->adopt ? cfg->transport != XW_TRANSPORT_SOCKET : cfg->ws_server || !cfg->remote_ip || !cfg->remote_port)
+        return XW_EINVAL;
+    if (cfg->proto > XW_PROTO_WS || (cfg->ws_server && cfg->proto != XW_PROTO_WS))
         return XW_EINVAL;
     if (cfg->transport == XW_TRANSPORT_XDP && (!cfg->local_port || !cfg->local_ip))
         return XW_EINVAL;
-    if (cfg->proto == XW_PROTO_WS && (!cfg->ws_host || !cfg->ws_request || !cfg->max_message))
+    if (cfg->proto == XW_PROTO_WS && (!cfg->max_message || (!cfg->ws_server && (!cfg->ws_host || !cfg->ws_request))))
         return XW_EINVAL;
     return XW_OK;
 }

@@ -46,6 +46,40 @@ int64_t xw_conn_send_more(struct xw_engine *e, uint32_t id, const void *data, ui
     return sent(e, c, xw_ws_send_more(c->ws, data, len), len, now_ns);
 }
 
+int64_t xw_conn_send_frame(struct xw_engine *e, uint32_t id, uint8_t opcode, int fin, const void *data, uint64_t len,
+                           uint64_t now_ns) {
+    int rc;
+    struct xw_conn *c = usable(e, id, &rc);
+    if (!c || !c->ws)
+        return c ? XW_ESTATE : rc;
+    return sent(e, c, xw_ws_send_frame(c->ws, opcode, fin != 0, data, len), len, now_ns);
+}
+
+int64_t xw_conn_hello(struct xw_engine *e, uint32_t id, char *out, uint64_t max) {
+    int rc;
+    struct xw_conn *c = usable(e, id, &rc);
+    if (!c || !c->ws)
+        return c ? XW_ESTATE : rc;
+    struct xw_span hello = xw_ws_hello(c->ws);
+    if (!hello.len)
+        return XW_ESTATE;
+    memcpy(out, hello.p, hello.len < max ? hello.len : (size_t)max);
+    return (int64_t)hello.len;
+}
+
+int xw_conn_answer(struct xw_engine *e, uint32_t id, const void *answer, uint64_t len, uint64_t now_ns) {
+    int rc;
+    struct xw_conn *c = usable(e, id, &rc);
+    if (!c || !c->ws)
+        return c ? XW_ESTATE : rc;
+    rc = xw_ws_answer(c->ws, answer, (size_t)len);
+    if (rc)
+        return rc;
+    push(e, c, now_ns);
+    xw_engine_work(e, c);
+    return XW_OK;
+}
+
 int xw_conn_close(struct xw_engine *e, uint32_t id, uint32_t code, const char *reason, uint64_t now_ns) {
     int rc;
     struct xw_conn *c = usable(e, id, &rc);

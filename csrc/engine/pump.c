@@ -133,7 +133,8 @@ static void ended_event(struct xw_engine *e, struct xw_conn *c, const struct xw_
 /* The rest: small data that is shown where the WebSocket layer keeps it. */
 static void control_event(struct xw_conn *c, const struct xw_ws_event *w, struct xw_event *ev) {
     static const uint8_t type[] = { [XW_WS_OPEN] = XW_EV_OPEN, [XW_WS_PING] = XW_EV_PING, [XW_WS_PONG] = XW_EV_PONG,
-                                    [XW_WS_CLOSING] = XW_EV_CLOSING, [XW_WS_REJECTED] = XW_EV_REJECTED };
+                                    [XW_WS_CLOSING] = XW_EV_CLOSING, [XW_WS_REJECTED] = XW_EV_REJECTED,
+                                    [XW_WS_REQUEST] = XW_EV_REQUEST };
     event_of(c, ev, type[w->type]);
     ev->code = w->code;
     event_text(ev, w->data);
@@ -146,7 +147,10 @@ static void control_event(struct xw_conn *c, const struct xw_ws_event *w, struct
 static unsigned pump_ws(struct xw_engine *e, struct xw_conn *c, uint64_t now_ns, struct xw_event *ev, unsigned max) {
     struct xw_ws_event wev[16];
     unsigned room = max < 16 ? max : 16;
-    unsigned n = (unsigned)xw_ws_poll(c->ws, now_ns, wev, c->paused ? 0 : room);
+    if (XW_UNLIKELY(c->paused) && xw_ws_ending(c->ws))
+        c->paused = false; /* what is left is bounded by the rings, and its end is news */
+    unsigned n = (unsigned)(XW_UNLIKELY(c->paused) ? xw_ws_poll_paused(c->ws, now_ns, wev, room)
+                                                   : xw_ws_poll(c->ws, now_ns, wev, room));
     for (unsigned i = 0; i < n; i++) {
         if (wev[i].type == XW_WS_MESSAGE)
             message_event(c, &wev[i], &ev[i]);
@@ -219,7 +223,8 @@ unsigned xw_conn_pump(struct xw_engine *e, struct xw_conn *c, uint64_t now_ns, s
         c->want_writable = false;
         event_of(c, &ev[n++], XW_EV_WRITABLE);
     }
-    if (c->phase == CONN_LIVE && (n || again || lower_rc == XW_EAGAIN || (top_rc == XW_EAGAIN && !c->paused)))
+    /* paused: decrypted as far as the ring has room, so that pings in it are seen */
+    if (c->phase == CONN_LIVE && (n || again || lower_rc == XW_EAGAIN || (top_rc == XW_EAGAIN && (!c->paused || c->ws))))
         xw_engine_work(e, c);
     return n;
 }

@@ -66,7 +66,7 @@ static int set_algorithms(SSL_CTX *ssl, const struct xw_tls_cfg *cfg) {
 }
 
 static int set_trust(SSL_CTX *ssl, const struct xw_tls_cfg *cfg) {
-    if (!cfg->verify)
+    if (!cfg->verify || (cfg->server && !cfg->ca_file && !cfg->ca_dir))
         return XW_OK;
     if (!cfg->ca_file && !cfg->ca_dir)
         return SSL_CTX_set_default_verify_paths(ssl) ? XW_OK : fail_queue("find the system's trusted certificates");
@@ -82,15 +82,17 @@ static int set_trust(SSL_CTX *ssl, const struct xw_tls_cfg *cfg) {
 }
 
 static int set_identity(SSL_CTX *ssl, const struct xw_tls_cfg *cfg) {
+    if (cfg->server && !cfg->cert_file)
+        return xw_setup_fail_text(XW_EINVAL, "set the server certificate", "a server needs one: cert_file");
     if (!cfg->cert_file && !cfg->key_file)
         return XW_OK;
     if (!cfg->cert_file)
         return xw_setup_fail_text(XW_EINVAL, "set the client certificate", "there is a key but no certificate");
     const char *key = cfg->key_file ? cfg->key_file : cfg->cert_file;
     if (SSL_CTX_use_certificate_chain_file(ssl, cfg->cert_file) != 1)
-        return fail_queue_file("client certificate", cfg->cert_file);
+        return fail_queue_file(cfg->server ? "server certificate" : "client certificate", cfg->cert_file);
     if (SSL_CTX_use_PrivateKey_file(ssl, key, SSL_FILETYPE_PEM) != 1)
-        return fail_queue_file("client key", key);
+        return fail_queue_file(cfg->server ? "server key" : "client key", key);
     return XW_OK;
 }
 
@@ -117,7 +119,9 @@ static int set_keylog(struct xw_tls_ctx *c, const struct xw_tls_cfg *cfg) {
 static int set_engine(struct xw_tls_ctx *c, const struct xw_tls_cfg *cfg) {
     if (cfg->tls_engine > XW_TLS_ENGINE_OWN)
         return xw_setup_fail_text(XW_EINVAL, "choose the TLS record layer", "must be auto, openssl or own");
-    c->engine = cfg->tls_engine;
+    if (cfg->server && cfg->tls_engine == XW_TLS_ENGINE_OWN)
+        return xw_setup_fail_text(XW_EINVAL, "choose the TLS record layer", "the own one serves clients only");
+    c->engine = cfg->server ? XW_TLS_ENGINE_OPENSSL : cfg->tls_engine;
     if (c->engine != XW_TLS_ENGINE_OPENSSL && xw_aead_lib_new(&c->aead))
         return xw_setup_fail(XW_ENOMEM, "look up the cryptography of this CPU");
     return XW_OK;
@@ -144,7 +148,12 @@ static void set_behaviour(struct xw_tls_ctx *c) {
     SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_OFF); /* tickets are read and forgotten */
     SSL_CTX_set_mode(c->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_read_ahead(c->ssl, 1); /* see bio.c */
-    if (c->verify || c->pin_cnt) {
+    if (c->server) {
+        /* nothing is resumed, so no tickets; a client certificate has no name to be compared with: OpenSSL's own check */
+        SSL_CTX_set_num_tickets(c->ssl, 0);
+        SSL_CTX_set_options(c->ssl, SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
+        SSL_CTX_set_verify(c->ssl, c->verify ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE, NULL);
+    } else if (c->verify || c->pin_cnt) {
         SSL_CTX_set_verify(c->ssl, SSL_VERIFY_PEER, NULL);
         SSL_CTX_set_cert_verify_callback(c->ssl, xw_tls_verify_cert, c);
     } else
@@ -169,9 +178,10 @@ int xw_tls_ctx_new(const struct xw_tls_cfg *cfg, struct xw_tls_ctx **out) {
         return xw_setup_fail(XW_ENOMEM, "allocate a TLS context");
     c->refs = 1;
     c->keylog_fd = -1;
-    c->verify = cfg->verify;
+    c->server = cfg->server;
+    c->verify = cfg->verify && (!c->server || cfg->ca_file || cfg->ca_dir);
     c->bio = xw_tls_bio_method();
-    c->ssl = SSL_CTX_new(TLS_client_method());
+    c->ssl = SSL_CTX_new(c->server ? TLS_server_method() : TLS_client_method());
     int rc = c->bio && c->ssl ? XW_OK : fail_queue("create a TLS context");
     if (!rc)
         rc = set_versions(c->ssl, cfg);

@@ -350,6 +350,10 @@ static int make_ssl(struct xw_tls *t, const char *server_name) {
     BIO_set_init(bio, 1);
     SSL_set_bio(t->ssl, bio, bio);
     SSL_set_app_data(t->ssl, t);
+    if (t->ctx->server) {
+        SSL_set_accept_state(t->ssl);
+        return XW_OK;
+    }
     SSL_set_connect_state(t->ssl);
     if (xw_tls_expect_name(t, server_name))
         return xw_setup_fail_text(XW_EINVAL, "set the server name of a TLS connection",

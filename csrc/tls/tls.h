@@ -1,4 +1,5 @@
-/* tls/tls.h: a TLS 1.2 or 1.3 client as a byte stream on top of a byte stream. The context is in xw_api.h.
+/* tls/tls.h: a TLS 1.2 or 1.3 client (or, by its context, server) as a byte stream on top of a byte stream. The
+ * context is in xw_api.h.
  *
  * OpenSSL 3 does the handshake; then our own record layer (own.h) takes over where it serves the cipher suite, else
  * OpenSSL does the records too. Ciphertext stays in the stream below until a record is complete; then exactly that
@@ -13,7 +14,7 @@
  *
  * Memory: our own at creation only. OpenSSL allocates during the handshake, and when it does the records 40 bytes at a
  * time: one a read and three a write in TLS 1.3, none and two in TLS 1.2 (3.0.22; tests/c/test_tls_alloc.c). Not
- * here: servers, resumption, early data, renegotiation (refused). */
+ * here: our own record layer for servers, resumption, early data, renegotiation (refused). */
 #ifndef XW_TLS_TLS_H
 #define XW_TLS_TLS_H
 #include "bs/bs.h"
@@ -22,11 +23,12 @@
 struct xw_tls_ctx;   /* xw_api.h: xw_tls_ctx_new, xw_tls_ctx_free */
 struct xw_conn_info; /* xw_api.h */
 
-/* xw_tls_new: a client over lower, which it owns from then on; the handshake begins when lower is open and poll is
- * called. server_name: DNS name (sent as SNI) or IP literal that the certificate must bear; NULL only if the context
- * does not verify. plain: mirrored ring of at least 2 * XW_TLS_PLAIN_MAX, the caller's, reset here. lower must hold
- * a whole record (XW_TLS_RECORD_MAX) contiguously. clock: for the decrypt times, NULL: none. On failure (XW_EINVAL,
- * XW_ENOMEM, XW_ETLS; see xw_setup_error) lower remains the caller's. */
+/* xw_tls_new: a client (or server) over lower, which it owns from then on; the handshake begins when lower is open
+ * and poll is called. server_name: DNS name (sent as SNI) or IP literal that the certificate must bear; NULL only if
+ * the context does not verify; it does not count for a server. plain: mirrored ring of at least 2 *
+ * XW_TLS_PLAIN_MAX, the caller's, reset here. lower must hold a whole record (XW_TLS_RECORD_MAX) contiguously.
+ * clock: for the decrypt times, NULL: none. On failure (XW_EINVAL, XW_ENOMEM, XW_ETLS; see xw_setup_error) lower
+ * remains the caller's. */
 int xw_tls_new(struct xw_tls_ctx *ctx, struct xw_bs *lower, const char *server_name, struct xw_bytering *plain,
                uint64_t (*clock)(void *arg), void *clock_arg, struct xw_bs **out);
 /* xw_tls_record_times: when decryption of the record with this plain offset began and ended; 0 and 0 if it is not

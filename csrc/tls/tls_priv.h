@@ -19,6 +19,7 @@ struct xw_tls_ctx {
     uint8_t *pins;       /* pin_cnt * XW_TLS_PIN_LEN */
     uint32_t pin_cnt;
     bool verify;
+    bool server;         /* its connections were accepted */
     uint8_t engine;      /* enum xw_tls_engine */
     struct xw_aead_lib *aead; /* NULL: OpenSSL does the records */
     int keylog_fd;       /* -1: none */

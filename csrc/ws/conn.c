@@ -27,7 +27,7 @@ static struct xw_mspan peer_buf(const struct xw_ws *ws) {
     return xw_mspan(ws->cfg.assembly.p + WS_PEER_AT, ws->cfg.assembly.len - WS_PEER_AT);
 }
 
-static struct xw_span head_span(const struct xw_ws *ws) { return xw_span(ws->head.buf.p, ws->head.len); }
+struct xw_span ws_head_span(const struct xw_ws *ws) { return xw_span(ws->head.buf.p, ws->head.len); }
 
 int xw_ws_init(struct xw_ws *ws, const struct xw_ws_cfg *cfg) {
     if ((cfg->role != XW_WS_CLIENT && cfg->role != XW_WS_SERVER) || !cfg->bs || !cfg->rng || !cfg->assembly.p ||
@@ -88,7 +88,7 @@ void ws_fail(struct xw_ws *ws, enum xw_ws_fault f) {
 }
 
 /* The handshake failed or was given up. */
-static void end_handshake(struct xw_ws *ws, int error, bool by_peer, const char *text) {
+void ws_end_handshake(struct xw_ws *ws, int error, bool by_peer, const char *text) {
     ws_decide(ws, XW_WS_LAYER_HTTP, error, XW_WS_CODE_ABNORMAL, text);
     ws->by_peer = by_peer;
     ws->end_now = true;
@@ -98,14 +98,13 @@ static void end_handshake(struct xw_ws *ws, int error, bool by_peer, const char 
 /* ---- handshake ---- */
 
 static void opened(struct xw_ws *ws, struct xw_ws_event *ev) {
-    struct xw_span head = head_span(ws);
+    struct xw_span head = ws_head_span(ws);
     ws->state = WS_OPEN;
     ws->rx.lent_end = WS_PEER_AT + head.len;
     *ev = (struct xw_ws_event){ .type = XW_WS_OPEN, .data = head };
 }
 
-/* What was agreed comes into force. False: the handshake has failed. */
-static bool start_deflate(struct xw_ws *ws, const struct xw_ws_pmd *agreed) {
+bool ws_start_deflate(struct xw_ws *ws, const struct xw_ws_pmd *agreed) {
     bool client = ws->cfg.role == XW_WS_CLIENT;
     struct xw_ws_deflate_cfg cfg = {
         .out_bits = client ? agreed->client_bits : agreed->server_bits,
@@ -116,7 +115,7 @@ static bool start_deflate(struct xw_ws *ws, const struct xw_ws_pmd *agreed) {
     if (!agreed->on)
         return true;
     if (xw_ws_deflate_init(mem, &cfg, &ws->deflate)) {
-        end_handshake(ws, XW_EBUG, false, "no memory for compression");
+        ws_end_handshake(ws, XW_EBUG, false, "no memory for compression");
         return false;
     }
     ws->rsv_ok = XW_WS_RSV1;
@@ -127,16 +126,16 @@ static bool start_deflate(struct xw_ws *ws, const struct xw_ws_pmd *agreed) {
 static unsigned answer(struct xw_ws *ws, struct xw_ws_event *ev) {
     const char *error;
     struct xw_ws_pmd agreed;
-    struct xw_span head = head_span(ws), request = xw_span(ws->cfg.assembly.p, ws->tx.hello_len);
+    struct xw_span head = ws_head_span(ws), request = xw_span(ws->cfg.assembly.p, ws->tx.hello_len);
     switch (xw_ws_answer_check(head, request, &ws->http_status, &agreed, &error)) {
     case XW_WS_HS_OPEN:
-        if (!start_deflate(ws, &agreed))
+        if (!ws_start_deflate(ws, &agreed))
             return 0;
         opened(ws, ev);
         return 1;
     case XW_WS_HS_INTERIM:
         if (ws->interim++ == WS_INTERIM_MAX)
-            end_handshake(ws, XW_EPROTO, true, "too many 1xx answers");
+            ws_end_handshake(ws, XW_EPROTO, true, "too many 1xx answers");
         else
             xw_ws_head_init(&ws->head, peer_buf(ws), "HTTP/1.");
         return 0;
@@ -148,33 +147,8 @@ static unsigned answer(struct xw_ws *ws, struct xw_ws_event *ev) {
     case XW_WS_HS_BROKEN:
         break;
     }
-    end_handshake(ws, XW_EPROTO, true, error);
+    ws_end_handshake(ws, XW_EPROTO, true, error);
     return 0;
-}
-
-/* Server, request complete: the answer is put at the begin of the assembly and sent by ws_tx_flush. */
-static void judge_request(struct xw_ws *ws) {
-    const char *error;
-    struct xw_span key = { 0 };
-    struct xw_mspan out = xw_mspan(ws->cfg.assembly.p, XW_WS_REQUEST_MAX);
-    unsigned status = xw_ws_request_check(head_span(ws), &key, &error);
-    struct xw_span sub = xw_ws_subprotocol_pick(head_span(ws), ws->cfg.subprotocols);
-    struct xw_ws_pmd deflate = { 0 }, agreed = { 0 };
-    if (status == 101 && (error = xw_ws_pmd_choose(head_span(ws), &ws->cfg.deflate, &deflate, &agreed)))
-        status = 400;
-    if (xw_ws_answer_emit(out, status, key, sub, &deflate, &ws->tx.hello_len)) {
-        end_handshake(ws, XW_EBUG, false, "answer too long");
-        return;
-    }
-    if (status == 101 && !start_deflate(ws, &agreed))
-        return;
-    ws->state = WS_HEAD;
-    if (status != 101) {
-        ws_begin_close(ws, false);
-        ws_decide(ws, XW_WS_LAYER_HTTP, XW_EPROTO, XW_WS_CODE_ABNORMAL, error);
-        ws->tx.shut_wanted = true;
-        ws->state = WS_DRAIN;
-    }
 }
 
 /* Collects the peer's head. False: more bytes are needed, or it ended. */
@@ -183,7 +157,7 @@ static bool read_head(struct xw_ws *ws) {
     while (!ws->head.done && (view = ws_rx_view(ws)).len) {
         ws->rx.off += xw_ws_head_feed(&ws->head, view);
         if (ws->head.error) {
-            end_handshake(ws, XW_EPROTO, true, ws->head.error);
+            ws_end_handshake(ws, XW_EPROTO, true, ws->head.error);
             return false;
         }
     }
@@ -195,7 +169,7 @@ static unsigned rejected(struct xw_ws *ws, struct xw_ws_event *ev) {
     *ev = (struct xw_ws_event){ .type = XW_WS_REJECTED, .code = ws->http_status,
                                 .data = xw_span(ws->head.buf.p, ws->head.len + ws->body.len) };
     ws->rx.lent_end = WS_PEER_AT + ws->head.len + ws->body.len;
-    end_handshake(ws, XW_EREFUSED, true, "the upgrade was answered by another status");
+    ws_end_handshake(ws, XW_EREFUSED, true, "the upgrade was answered by another status");
     return 1;
 }
 
@@ -222,8 +196,8 @@ static unsigned handshake(struct xw_ws *ws, struct xw_ws_event *ev) {
         ws_tx_flush(ws);
         if (ws->state == WS_HELLO && ws->cfg.role == XW_WS_CLIENT && ws_tx_hello_done(ws))
             ws->state = WS_HEAD;
-        if (ws->state == WS_HELLO && ws->cfg.role == XW_WS_SERVER && read_head(ws))
-            judge_request(ws);
+        if (ws->state == WS_HELLO && ws->cfg.role == XW_WS_SERVER && read_head(ws) && ws_judge_request(ws, ev))
+            return 1;
         if (ws->state == WS_HEAD && ws->cfg.role == XW_WS_SERVER && ws_tx_hello_done(ws)) {
             opened(ws, ev);
             return 1;
@@ -250,7 +224,7 @@ static void settle(struct xw_ws *ws) {
 
 void xw_ws_release(struct xw_ws *ws) {
     ws->rx.held = false;
-    ws->rx.ctl_lent = false;
+    ws->rx.ctl_lent = ws->rx.ahead_lent = false;
     ws->rx.lent_end = 0;
     settle(ws);
 }
@@ -336,6 +310,17 @@ static void ended_event(struct xw_ws *ws, struct xw_ws_event *ev) {
     };
 }
 
+int xw_ws_poll_paused(struct xw_ws *ws, uint64_t now_ns, struct xw_ws_event *ev, unsigned max) {
+    xw_ws_poll(ws, now_ns, NULL, 0);
+    return ws->state == WS_OPEN ? (int)ws_rx_ahead(ws, ev, max) : 0;
+}
+
+bool xw_ws_ending(const struct xw_ws *ws) {
+    struct xw_bs_status st;
+    ws->cfg.bs->ops->status(ws->cfg.bs, &st);
+    return ws->state > WS_OPEN || ws->rx.ahead_close || st.rx_eof || st.state >= XW_BS_CLOSED;
+}
+
 int xw_ws_poll(struct xw_ws *ws, uint64_t now_ns, struct xw_ws_event *ev, unsigned max) {
     unsigned cnt = 0;
     if (ws->state == WS_DEAD)
@@ -380,7 +365,7 @@ int xw_ws_close(struct xw_ws *ws, uint32_t code, const char *reason, size_t reas
         return XW_OK;
     ws->now_ns = now_ns;
     if (ws->state < WS_OPEN) {
-        end_handshake(ws, XW_ECLOSED, false, "closed before the handshake was complete");
+        ws_end_handshake(ws, XW_ECLOSED, false, "closed before the handshake was complete");
         ws->rx.stalled = true;
         return XW_OK;
     }

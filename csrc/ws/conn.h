@@ -60,6 +60,7 @@ struct xw_ws_cfg {
     const char *target;             /* "/path?query"; NULL: "/" */
     const char *host;               /* value of the Host header */
     const char *headers;            /* further header lines, each ended by CRLF; NULL: none */
+    bool ask;                       /* server: the owner answers the request: REQUEST, then xw_ws_answer */
     const char *subprotocols;       /* client: comma-separated offer. server: supported, by preference; NULL: none.
                                      * Server: must live as long as the handshake lasts. */
 };
@@ -75,6 +76,7 @@ enum xw_ws_event_type {
     XW_WS_CLOSING,    /* the peer's close frame: code (1005: none given), data = reason; the answer is queued already */
     /* client: answer other than 101: code = HTTP status, data = head and beginning of the body; ENDED follows */
     XW_WS_REJECTED,
+    XW_WS_REQUEST,    /* server with cfg.ask: data = head of the request, code = status of the draft of our answer */
     XW_WS_ENDED       /* the last one. error 0: clean; code, sent, layer, by_peer, data = text for people */
 };
 
@@ -104,6 +106,11 @@ int xw_ws_init(struct xw_ws *ws, const struct xw_ws_cfg *cfg);
 /* xw_ws_poll: all progress that needs no new bytes from the stream. Fills up to max events, returns how many. max
  * 0: only sends what waits and watches the close time-out (a paused reader). After ENDED: 0 for ever. */
 int xw_ws_poll(struct xw_ws *ws, uint64_t now_ns, struct xw_ws_event *ev, unsigned max);
+/* xw_ws_poll_paused: the same while nobody takes messages: the frames that the stream shows are looked at ahead; pings
+ * are answered at once, and a pong is told (neither again when its turn comes). Nothing is consumed. */
+int xw_ws_poll_paused(struct xw_ws *ws, uint64_t now_ns, struct xw_ws_event *ev, unsigned max);
+/* xw_ws_ending: a close frame was seen ahead, or the stream has ended: a paused reader may as well take the rest. */
+bool xw_ws_ending(const struct xw_ws *ws);
 /* xw_ws_release: ends the validity of all spans handed out and consumes their bytes. */
 void xw_ws_release(struct xw_ws *ws);
 /* xw_ws_moved: bytes were written, consumed or the stream shut down since the last question: poll the stream once more
@@ -112,6 +119,12 @@ bool xw_ws_moved(struct xw_ws *ws);
 /* xw_ws_deadline: when xw_ws_poll must be called even if nothing arrives; 0: at once (after a release), because
  * the last poll stopped for want of room, not of bytes; XW_NEVER. */
 uint64_t xw_ws_deadline(const struct xw_ws *ws);
+
+/* xw_ws_hello: client: the request, until it is answered; server with cfg.ask: the draft of the answer, until
+ * xw_ws_answer. Else empty. */
+struct xw_span xw_ws_hello(const struct xw_ws *ws);
+/* xw_ws_answer: server with cfg.ask: the answer to be sent, head and body; see xw_conn_answer in xw_api.h. */
+int xw_ws_answer(struct xw_ws *ws, const void *answer, size_t len);
 
 /* xw_ws_send: one whole message (opcode 1, 2) or control frame (9, 10; len <= 125). Returns how many payload bytes
  * were taken. Fewer than len (0 included) only for a data message longer than the free space: it has begun, and

@@ -8,6 +8,7 @@
 
 enum ws_state {
     WS_HELLO,   /* our part of the HTTP exchange is being sent (client), or the peer's awaited (server) */
+    WS_ASK,     /* server: the owner is to answer the request */
     WS_HEAD,    /* client: the answer's head is being read. Server: our answer is being sent */
     WS_BODY,    /* client: body of a rejection */
     WS_OPEN,    /* frames are parsed; also while our own close frame waits for its answer */
@@ -44,6 +45,10 @@ struct ws_rx {
     size_t checked;           /* payload bytes of the frame still lying in the stream that utf8 has seen */
     uint8_t ctl[XW_WS_CONTROL_MAX];
     bool ctl_lent;
+    /* looking ahead while paused (conn_ahead.c): frames whose headers lie in [ahead_from, ahead) of the stream were seen */
+    uint64_t ahead_from, ahead;
+    bool ahead_close, ahead_lent;
+    uint8_t ahead_ctl[XW_WS_CONTROL_MAX];
 };
 
 struct ws_tx {
@@ -75,6 +80,8 @@ struct xw_ws {
     struct xw_ws_head head;
     struct xw_ws_body body;
     unsigned http_status;
+    size_t draft_len;         /* WS_ASK: of the answer that we would give, at assembly.p */
+    struct xw_ws_pmd agreed;  /* WS_ASK: compression that the draft grants */
     uint8_t interim;          /* 1xx answers skipped */
     uint8_t rsv_ok;           /* bits that a negotiated extension uses */
     bool moved;               /* something was done to the stream of which it does not know (xw_ws_moved) */
@@ -98,8 +105,21 @@ void ws_tx_close(struct xw_ws *ws, uint32_t code, const void *reason, size_t len
 /* conn_rx.c: parses frames into events; returns how many. */
 unsigned ws_rx_frames(struct xw_ws *ws, struct xw_ws_event *ev, unsigned max);
 struct xw_span ws_rx_view(const struct xw_ws *ws);
+/* Stream offset of the first byte that is not parsed. */
+static inline uint64_t ws_rx_pos(const struct xw_ws *ws) {
+    return ws->cfg.bs->ops->rx_offset(ws->cfg.bs) + ws->rx.off;
+}
+/* conn_ahead.c: pings answered and pongs told among the frames that wait; returns the number of events */
+unsigned ws_rx_ahead(struct xw_ws *ws, struct xw_ws_event *ev, unsigned max);
+/* conn_answer.c: server, the request is complete; 1: event */
+unsigned ws_judge_request(struct xw_ws *ws, struct xw_ws_event *ev);
 /* conn.c */
 void ws_decide(struct xw_ws *ws, enum xw_ws_layer layer, int error, uint32_t code, const char *text);
 void ws_begin_close(struct xw_ws *ws, bool by_peer);
+void ws_end_handshake(struct xw_ws *ws, int error, bool by_peer, const char *text);
+/* What was agreed comes into force. False: the handshake has failed. */
+bool ws_start_deflate(struct xw_ws *ws, const struct xw_ws_pmd *agreed);
+/* The peer's head: collected, or being collected. */
+struct xw_span ws_head_span(const struct xw_ws *ws);
 void ws_fail(struct xw_ws *ws, enum xw_ws_fault f);
 #endif

@@ -20,9 +20,6 @@ static enum step failed(struct xw_ws *ws, enum xw_ws_fault f) {
     return STEP_FAILED;
 }
 
-/* Stream offset of the first byte that is not parsed. */
-static uint64_t rx_pos(const struct xw_ws *ws) { return ws->cfg.bs->ops->rx_offset(ws->cfg.bs) + ws->rx.off; }
-
 struct xw_span ws_rx_view(const struct xw_ws *ws) {
     struct xw_span s = ws->cfg.bs->ops->peek(ws->cfg.bs);
     return s.len ? xw_span_from(s, ws->rx.off) : s;
@@ -40,7 +37,7 @@ static void message_event(struct xw_ws *ws, struct xw_ws_event *ev, uint8_t opco
     struct xw_bs *bs = ws->cfg.bs;
     struct xw_rxstamp unused;
     *ev = (struct xw_ws_event){ .type = XW_WS_MESSAGE, .opcode = opcode, .data = data, .off_first = first,
-                                .off_last = rx_pos(ws) - 1 };
+                                .off_last = ws_rx_pos(ws) - 1 };
     if (ws->cfg.stamps) {
         ev->first = ws->rx.first;
         bs->ops->stamp(bs, ev->off_last, &ev->last, &unused);
@@ -81,13 +78,15 @@ static enum step control_event(struct xw_ws *ws, uint8_t opcode, struct xw_span 
         if (s != STEP_EVENT)
             return s;
     } else {
+        if (first < ws->rx.ahead && first >= ws->rx.ahead_from)
+            return STEP_ON; /* it was answered, or told, ahead of the messages before it */
         if (opcode == XW_WS_OP_PING)
             ws_tx_pong(ws, p);
         *ev = (struct xw_ws_event){ .type = opcode == XW_WS_OP_PING ? XW_WS_PING : XW_WS_PONG, .opcode = opcode,
                                     .data = p };
     }
     ev->off_first = first;
-    ev->off_last = rx_pos(ws) - 1;
+    ev->off_last = ws_rx_pos(ws) - 1;
     return STEP_EVENT;
 }
 
@@ -109,7 +108,7 @@ static enum step frame_in_place(struct xw_ws *ws, const struct xw_ws_hdr *h, str
     }
     if (got < len)
         return STEP_NEED;
-    uint64_t first = rx_pos(ws);
+    uint64_t first = ws_rx_pos(ws);
     rx->checked = 0;
     rx->off += h->hdr_len + len;
     rx->held = true;
@@ -291,7 +290,7 @@ static int next_header(struct xw_ws *ws, struct xw_span view, struct xw_ws_hdr *
         rc = xw_ws_hdr_parse(view, &rules, h);
         if (rc || ws->cfg.view_max || !view.len)
             return rc;
-        rx->frame_first = rx_pos(ws);
+        rx->frame_first = ws_rx_pos(ws);
     }
     for (size_t i = 0;; i++) {
         rc = xw_ws_hdr_parse(xw_span(rx->hdr_buf, rx->hdr_have), &rules, h);
@@ -337,7 +336,7 @@ static enum step begin_frame(struct xw_ws *ws, struct xw_span view, struct xw_ws
     if ((h.opcode & 8) ? rx->ctl_lent : !assembly_room(ws, packed ? 0 : h.len))
         return STEP_STALL;
     if (!rx->hdr_have) {
-        rx->frame_first = rx_pos(ws);
+        rx->frame_first = ws_rx_pos(ws);
         rx->off += h.hdr_len;
     }
     rx->hdr_have = 0;

@@ -34,6 +34,7 @@ static void log_event(struct xt_ws *t, const struct xw_ws_event *e) {
         t->last = *e;
         say(t->log, "M%u(%s)", e->opcode, data);
         break;
+    case XW_WS_REQUEST: say(t->log, "REQUEST(%u)", e->code); break;
     case XW_WS_PING: say(t->log, "PING(%s)", data); break;
     case XW_WS_PONG: say(t->log, "PONG(%s)", data); break;
     case XW_WS_CLOSING: say(t->log, "CLOSING(%u,%s)", e->code, data); break;
@@ -51,7 +52,7 @@ void xt_ws_run(struct xt_ws *t) {
     /* a poll that ended our direction may have closed the stream: look once more */
     for (unsigned idle = 0; idle < 2;) {
         xw_ws_release(t->ws);
-        int n = xw_ws_poll(t->ws, t->now, ev, t->max_events);
+        int n = (t->paused ? xw_ws_poll_paused : xw_ws_poll)(t->ws, t->now, ev, t->max_events);
         XT_TRUE(n >= 0 && (unsigned)n <= t->max_events);
         for (int i = 0; i < n; i++)
             log_event(t, &ev[i]);
@@ -66,6 +67,8 @@ void xt_ws_feed(struct xt_ws *t, const void *data, size_t len) {
         xt_ws_run(t);
         p += n;
         len -= n;
+        if (!n && !xw_bytering_room(&t->bs.rx) && t->paused)
+            return;
         if (!n && !xw_bytering_room(&t->bs.rx))
             XT_FAIL("the ring is full and nothing is consumed");
     }
@@ -150,7 +153,7 @@ void xt_ws_init(struct xt_ws *t, const struct xt_ws_opt *o) {
     XT_TRUE(t->assembly && t->ws && (t->deflate_mem || !o->deflate.on));
     struct xw_ws_cfg cfg = {
         .role = t->role, .bs = &t->bs.bs, .rng = &t->rng, .max_message = max, .check_utf8 = !o->no_utf8,
-        .view_max = o->plain ? 0 : rx_cap, .assembly = xw_mspan(t->assembly, room), .stamps = true,
+        .ask = o->ask, .view_max = o->plain ? 0 : rx_cap, .assembly = xw_mspan(t->assembly, room), .stamps = true,
         .deflate = o->deflate, .deflate_min = o->deflate_min,
         .deflate_mem = xw_mspan(t->deflate_mem, t->deflate_mem ? XW_WS_DEFLATE_NEED : 0),
         .target = o->target, .host = "example.com", .headers = o->headers, .subprotocols = o->subprotocols,

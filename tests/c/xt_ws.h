@@ -1,7 +1,7 @@
 /* tests/c/xt_ws.h: a WebSocket connection on an xt_bs, with what it said as text: events in log, frames it sent in
  * sent.
  *
- *   OPEN  M1(text)  M2(5000#hash)  PING(x)  PONG(x)  CLOSING(1000,reason)  REJECTED(403,len)
+ *   REQUEST(101)  OPEN  M1(text)  M2(5000#hash)  PING(x)  PONG(x)  CLOSING(1000,reason)  REJECTED(403,len)
  *   ENDED(error,code,sent,layer,peer|us)
  *
  * Entries are separated by one blank. Payloads longer than 40 bytes appear as length and hash. */
@@ -18,6 +18,7 @@ struct xt_ws_opt {
     uint64_t max_message;      /* 0: 1 MiB */
     bool no_utf8;
     bool no_hello;             /* the handshake is left to the test */
+    bool ask;                  /* server: the owner answers */
     unsigned max_events;       /* a poll; 0: 8 */
     const char *target, *headers, *subprotocols;
     struct xw_ws_pmd deflate;  /* on: offered and (by the peer's hello, with all its parameters) answered alike */
@@ -33,6 +34,7 @@ struct xt_ws {
     uint8_t *assembly, *deflate_mem;
     uint64_t now;
     unsigned max_events;
+    bool paused;               /* nobody takes messages */
     struct xw_ws_event last;   /* the last MESSAGE (its span is not valid any more) */
     char log[XT_WS_LOG];
     char sent[XT_WS_LOG];
