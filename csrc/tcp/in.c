@@ -89,10 +89,8 @@ static enum xw_drop unacceptable(struct xw_tcp *c, const struct xw_tcp_rx *rx) {
         xw_tcp_answer(c, rx->now);
     } else {
         c->ack_now = true;
-        if (rx->data.len && old && c->sack_on && !c->dsack_set) { /* RFC 2883 4.1 */
-            c->dsack = (struct xw_tcp_sack){ rx->h.seq, xw_seq_add(rx->h.seq, (uint32_t)rx->data.len) };
-            c->dsack_set = true;
-        }
+        if (old)
+            xw_tcp_note_dsack(c, rx->h.seq, (uint32_t)rx->data.len);
         xw_tcp_kick(c);
     }
     c->st.dup_segs += old && rx->data.len;

@@ -86,8 +86,9 @@ static void sealed(struct xw_tcp *c, struct xw_tcp_seg *g) {
     if (g->hdr.flags & XW_TCP_ACK) {
         if (c->acks_owed)
             c->acks_owed--;
-        c->ack_now = c->acks_owed > 0;
-        c->dsack_set = false;
+        if (c->dsack_cnt)
+            memmove(c->dsack, c->dsack + 1, --c->dsack_cnt * sizeof *c->dsack);
+        c->ack_now = c->acks_owed || c->dsack_cnt;
         c->rcv_unacked = 0;
         c->last_ack_sent = c->rcv_nxt;
         xw_tcp_timer_set(c, XW_TCP_T_ACK, XW_NEVER);

@@ -49,6 +49,20 @@ static void replace(struct xw_tcp *c, uint32_t first, uint32_t last, const struc
 
 /* ---- acknowledgment policy --------------------------------------------------------------------------------------- */
 
+/* One ACK answers whatever came in one burst, as long as all is in order. A path that loses data loses ACKs too, and
+ * when the only one of a burst is lost the peer waits for its timeout: from a hole, a duplicate or a hole's filling on,
+ * for 64 KiB, segments are worth an ACK of their own (RFC 5681 4.2), four a burst. */
+#define ACKS_OF_BURST XW_TCP_DSACKS
+#define ACKS_WITHOUT_SACK 16u /* such a peer counts duplicates: three, and one for each segment that left the network */
+#define LOSSY_BYTES 65536u
+
+/* One for the segment at hand, however often. */
+static void owe(struct xw_tcp *c, uint32_t max) {
+    if (!c->owes && c->acks_owed < max)
+        c->acks_owed++;
+    c->owes = true;
+}
+
 /* RFC 9293 3.8.6.3 and RFC 5681 4.2: at least every second full segment, within ack_delay. */
 void xw_tcp_ack_policy(struct xw_tcp *c, uint32_t len, uint64_t now) {
     bool quick = c->opts.ack_policy == XW_TCP_ACK_IMMEDIATE;
@@ -57,6 +71,12 @@ void xw_tcp_ack_policy(struct xw_tcp *c, uint32_t len, uint64_t now) {
             c->quick_bytes = 65536; /* after idle the peer is in slow start again */
         quick = c->quick_bytes > 0;
         c->quick_bytes -= len < c->quick_bytes ? len : c->quick_bytes;
+    }
+    if (c->lossy_bytes) {
+        c->lossy_bytes -= len < c->lossy_bytes ? len : c->lossy_bytes;
+        if (quick)
+            owe(c, ACKS_OF_BURST);
+        c->owes = false; /* the fast path comes here alone */
     }
     c->rcv_unacked += len;
     if (len > c->rcv_mss)
@@ -70,17 +90,16 @@ void xw_tcp_ack_policy(struct xw_tcp *c, uint32_t len, uint64_t now) {
 static void ack_at_once(struct xw_tcp *c, bool duplicate) {
     c->ack_now = true;
     c->quick_bytes = 65536;
-    if (duplicate && !c->sack_on && c->acks_owed < 16)
-        c->acks_owed++;
+    c->lossy_bytes = LOSSY_BYTES;
+    if (c->sack_on || duplicate)
+        owe(c, c->sack_on ? ACKS_OF_BURST : ACKS_WITHOUT_SACK);
 }
 
 /* ---- segments ---------------------------------------------------------------------------------------------------- */
 
-static void note_dsack(struct xw_tcp *c, struct xw_seq lo, uint32_t len) {
-    if (!c->sack_on || c->dsack_set || !len)
-        return;
-    c->dsack = (struct xw_tcp_sack){ lo, xw_seq_add(lo, len) };
-    c->dsack_set = true;
+void xw_tcp_note_dsack(struct xw_tcp *c, struct xw_seq lo, uint32_t len) {
+    if (c->sack_on && len && c->dsack_cnt < XW_TCP_DSACKS)
+        c->dsack[c->dsack_cnt++] = (struct xw_tcp_sack){ lo, xw_seq_add(lo, len) };
 }
 
 /* RFC 2883 4.2: the first stretch of [lo, hi) that a range holds already. */
@@ -88,7 +107,7 @@ static void dsack_overlap(struct xw_tcp *c, uint64_t lo, uint64_t hi) {
     for (uint32_t i = 0; i < c->ooo_cnt; i++) {
         uint64_t a = c->ooo[i].lo > lo ? c->ooo[i].lo : lo, b = c->ooo[i].hi < hi ? c->ooo[i].hi : hi;
         if (a < b) {
-            note_dsack(c, xw_seq_add(c->rcv_nxt, (uint32_t)(a - c->rcv->tail)), (uint32_t)(b - a));
+            xw_tcp_note_dsack(c, xw_seq_add(c->rcv_nxt, (uint32_t)(a - c->rcv->tail)), (uint32_t)(b - a));
             return;
         }
     }
@@ -172,6 +191,7 @@ enum xw_drop xw_tcp_data_in(struct xw_tcp *c, struct xw_seq seq, struct xw_span 
                             const struct xw_rxstamp *stamp, uint64_t now) {
     if (!data.len && !fin)
         return XW_DROP_NONE;
+    c->owes = false;
     if (c->fin_rcvd) { /* RFC 9293 3.10.7.4, seventh: should not occur; a repeated FIN is only acknowledged */
         ack_at_once(c, true);
         bool again = xw_seq_le(xw_seq_add(seq, (uint32_t)data.len + fin), c->rcv_nxt);
@@ -182,7 +202,7 @@ enum xw_drop xw_tcp_data_in(struct xw_tcp *c, struct xw_seq seq, struct xw_span 
     enum xw_drop d = XW_DROP_NONE;
     if ((int64_t)(lo - tail) < 0) { /* the front was received before */
         uint64_t old = tail - lo < data.len ? tail - lo : data.len;
-        note_dsack(c, seq, (uint32_t)old);
+        xw_tcp_note_dsack(c, seq, (uint32_t)old);
         data = xw_span_from(data, old);
         lo += old;
         ack_at_once(c, !data.len && !fin);

@@ -6,8 +6,8 @@
 uint8_t xw_tcp_sack_out(const struct xw_tcp *c, struct xw_tcp_sack out[XW_TCP_SACK_MAX], unsigned max) {
     uint8_t n = 0;
     uint32_t below = UINT32_MAX; /* serials already reported */
-    if (c->dsack_set)
-        out[n++] = c->dsack;
+    if (c->dsack_cnt)
+        out[n++] = c->dsack[0];
     while (n < max && c->ooo_cnt) {
         const struct xw_tcp_range *best = NULL;
         for (uint32_t i = 0; i < c->ooo_cnt; i++)

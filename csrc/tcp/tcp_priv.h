@@ -34,6 +34,9 @@ struct xw_tcp_range { uint64_t lo, hi; uint32_t serial; };
 /* Stamp of the packet that brought the octets before end, down to the end of the mark before. */
 struct xw_tcp_mark { uint64_t end; struct xw_rxstamp stamp; };
 
+/* Duplicates of one burst that are reported; more say nothing new. As many as ACKs that a burst may be worth. */
+#define XW_TCP_DSACKS 4u
+
 enum xw_tcp_timer {
     XW_TCP_T_RTX,     /* SYN, data or FIN unacknowledged; off while the peer's window is zero */
     XW_TCP_T_PERSIST, /* something to send, the window does not allow it, nothing else will wake us */
@@ -119,9 +122,11 @@ struct xw_tcp {
     uint64_t ts_recent_ns;
     struct xw_tcp_range *ooo;
     uint32_t ooo_cnt, ooo_serial;
-    struct xw_tcp_sack dsack;              /* to report once, if dsack_set */
-    uint32_t acks_owed;                    /* duplicate ACKs that a peer without SACK needs to count */
+    struct xw_tcp_sack dsack[XW_TCP_DSACKS]; /* duplicates to report, oldest first, one an ACK */
+    uint32_t dsack_cnt;
+    uint32_t acks_owed;                    /* ACKs of their own for segments of a burst: see reassembly.c */
     uint32_t quick_bytes;                  /* adaptive ACK policy: bytes still to be acknowledged at once */
+    uint32_t lossy_bytes;                  /* bytes to come before the path counts as clean again */
 
     /* stamps: sorted ring */
     struct xw_tcp_mark *mark;
@@ -141,7 +146,7 @@ struct xw_tcp {
     bool fin_known, fin_rcvd;              /* the peer's: seen; in order */
     bool rcv_closed;                       /* owner reads no more */
     bool syn_due, syn_retx;
-    bool ack_now, dsack_set, fast_rtx, probe_due, probing, keep_due;
+    bool ack_now, owes, fast_rtx, probe_due, probing, keep_due;
     bool tlp_due, tlp_out, tlp_retx;       /* to be sent; sent; it was a retransmission */
     bool cwnd_limited, df;
     struct xw_tcp_stats st;
@@ -239,6 +244,7 @@ enum xw_drop xw_tcp_data_in(struct xw_tcp *c, struct xw_seq seq, struct xw_span 
 /* xw_tcp_rcv_room: free octets behind rcv_nxt, holes included. */
 uint32_t xw_tcp_rcv_room(const struct xw_tcp *c);
 void xw_tcp_ack_policy(struct xw_tcp *c, uint32_t len, uint64_t now);
+void xw_tcp_note_dsack(struct xw_tcp *c, struct xw_seq lo, uint32_t len); /* RFC 2883: received again */
 
 /* ---- sack.c ---- */
 uint8_t xw_tcp_sack_out(const struct xw_tcp *c, struct xw_tcp_sack out[XW_TCP_SACK_MAX], unsigned max);

@@ -78,6 +78,41 @@ XT_TEST(duplicates_are_reported_by_dsack) {
     xt_end();
 }
 
+XT_TEST(each_duplicate_of_a_burst_is_reported) {
+    in_established();
+    RX("A", .seq = 1, .ack = 1, .len = 300);
+    EXPECT("A", .seq = 1, .ack = 301);
+    for (uint32_t i = 0; i < 3; i++)
+        XT_EQ(RX_MORE("A", .seq = 1 + 100 * i, .ack = 1, .len = 100), XW_DROP_TCP_DUP);
+    for (uint32_t i = 0; i < 3; i++)
+        EXPECT("A", .seq = 1, .ack = 301, .sacks = 1, .sack = { { 1 + 100 * i, 101 + 100 * i } });
+    XT_EQ(xt_read(5000), 300);
+    xt_end();
+}
+
+XT_TEST(after_a_loss_a_burst_is_worth_several_acks) {
+    in_established();
+    RX("A", .seq = 1001, .ack = 1, .len = 1000);
+    EXPECT("A", .seq = 1, .ack = 1, .sacks = 1, .sack = { { 1001, 2001 } });
+    RX("A", .seq = 1, .ack = 1, .len = 1000);
+    EXPECT("A", .seq = 1, .ack = 2001);
+    for (uint32_t i = 0; i < 8; i++)
+        RX_MORE("A", .seq = 2001 + 1000 * i, .ack = 1, .len = 1000);
+    for (unsigned i = 0; i < 4; i++) /* if one is lost the peer does not have to wait for its timeout */
+        EXPECT("A", .seq = 1, .ack = 10001);
+    for (uint32_t i = 0; i < 60; i++) { /* 64 KiB later the path is clean again: one ACK a burst */
+        XT_EQ(xt_read(100000), i ? 1000 : 10000);
+        RX_MORE("A", .seq = 10001 + 1000 * i, .ack = 1, .len = 1000);
+        while (i < 58 && xw_tcp_pending(T.s)) {
+            struct xw_tcp_seg g;
+            xw_tcp_output(T.s, T.now, &g);
+        }
+    }
+    EXPECT("A", .seq = 1, .ack = 70001);
+    XT_EQ(xt_read(5000), 1000);
+    xt_end();
+}
+
 XT_TEST(without_sack_each_out_of_order_segment_gets_its_ack) {
     xt_defaults();
     T.cfg.opts.use_sack = 0;
@@ -99,7 +134,8 @@ XT_TEST(range_table_is_bounded_and_the_stream_goes_on) {
         XT_EQ(RX_MORE("A", .seq = 1 + 200 * i, .ack = 1, .len = 100), XW_DROP_NONE);
     XT_EQ(RX_MORE("A", .seq = 1101, .ack = 1, .len = 50), XW_DROP_TCP_OOO_FULL);
     XT_EQ(RX_MORE("A", .seq = 901, .ack = 1, .len = 50), XW_DROP_NONE); /* touches one: needs no entry */
-    EXPECT("A", .seq = 1, .ack = 1, .sacks = 4, .sack = { { 801, 951 }, { 601, 701 }, { 401, 501 }, { 201, 301 } });
+    for (unsigned i = 0; i < 4; i++) /* six segments in one burst are worth four ACKs */
+        EXPECT("A", .seq = 1, .ack = 1, .sacks = 4, .sack = { { 801, 951 }, { 601, 701 }, { 401, 501 }, { 201, 301 } });
     XT_EQ(RX("A", .seq = 1, .ack = 1, .len = 1200), XW_DROP_NONE);
     EXPECT("A", .seq = 1, .ack = 1201, .sacks = 1, .sack = { { 201, 301 } });
     XT_EQ(xt_read(5000), 1200);
@@ -310,6 +346,8 @@ XT_TEST(stamps_are_of_the_own_packet) {
     T.now++;
     RX_MORE("A", .seq = 151, .ack = 1, .len = 150); /* half of it known */
     EXPECT("A", .seq = 1, .ack = 301, .sacks = 1, .sack = { { 151, 201 } });
+    for (unsigned i = 0; i < 2; i++)
+        EXPECT("A", .seq = 1, .ack = 301);
     static const struct { uint64_t off, after; } want[] = {
         { 0, 1 }, { 99, 1 }, { 100, 0 }, { 150, 0 }, { 199, 0 }, { 200, 2 }, { 299, 2 } };
     for (unsigned i = 0; i < sizeof want / sizeof *want; i++) {
@@ -339,7 +377,8 @@ XT_TEST(stamps_that_were_lost_are_unknown) {
 XT_MAIN(XT_RUN(in_order_data_takes_the_fast_path), XT_RUN(slow_path_alone_does_the_same),
         XT_RUN(a_burst_is_acknowledged_once), XT_RUN(out_of_order_is_reported_and_reassembled),
         XT_RUN(overlaps_on_every_side),
-        XT_RUN(duplicates_are_reported_by_dsack), XT_RUN(without_sack_each_out_of_order_segment_gets_its_ack),
+        XT_RUN(duplicates_are_reported_by_dsack), XT_RUN(each_duplicate_of_a_burst_is_reported),
+        XT_RUN(after_a_loss_a_burst_is_worth_several_acks), XT_RUN(without_sack_each_out_of_order_segment_gets_its_ack),
         XT_RUN(range_table_is_bounded_and_the_stream_goes_on), XT_RUN(out_of_order_fin_waits_for_its_place),
         XT_RUN(a_fin_that_contradicts_what_is_held_is_ignored), XT_RUN(the_window_is_the_ring),
         XT_RUN(window_updates_come_when_worth_it), XT_RUN(small_reads_do_not_move_the_edge),
