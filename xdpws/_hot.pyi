@@ -26,9 +26,10 @@ class Message:
 class Binding:
     @property
     def messages(self) -> int: ...
+    def send(self, data: str | bytes | bytearray | memoryview, /) -> bool | bytes: ...
 
 class Walker:
-    def __init__(self, *, engine: int, events: int, batch: int, poll: int, spin: int, clock: int,
+    def __init__(self, *, engine: int, events: int, batch: int, poll: int, spin: int, send: int, clock: int,
                  on_event: Callable[[int], object], on_error: Callable[[int], object],
                  on_batch: Callable[[list[Message]], object] | None,
                  make_stamps: Callable[..., Stamps]) -> None: ...

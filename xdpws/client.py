@@ -50,20 +50,21 @@ class Session:
         """Data messages that were handed over."""
         return self._binding.messages if self._binding is not None else 0
 
-    def send(self, data: str | bytes) -> bool:
+    def send(self, data: str | bytes | bytearray | memoryview) -> bool:
         """Send one message, text for str; False when there is no room for it now (nothing was sent).
 
         Of a message longer than the room there is, the rest is kept and follows while `run` runs; until then there is
         no room for another one. UsageError when the session is not open.
         """
-        raw = data.encode() if isinstance(data, str) else bytes(data)
-        connection = self._usable()
+        if self._binding is None or not self.opened or self.closed is not None:
+            raise UsageError(f"the session with {self.uri.url} is not open")
         if self._rest:
             return False
-        taken = connection.send(1 if isinstance(data, str) else 2, raw)
-        if 0 <= taken < len(raw):
-            self._rest = memoryview(raw)[taken:]
-        return taken >= 0
+        rest = self._binding.send(data)
+        if isinstance(rest, bool):
+            return rest
+        self._rest = memoryview(rest)
+        return True
 
     def ping(self, payload: bytes = b"") -> bool:
         """Send a ping; False when there is no room for it now. UsageError when the session is not open."""

@@ -48,8 +48,9 @@ struct hot_binding {
     uint64_t user;          /* of its events */
     uint32_t conn;
     uint64_t messages;      /* handed over */
-    PyObject *callback;     /* NULL: compiled */
+    PyObject *callback;     /* NULL: compiled, or the walker's on_batch */
     PyObject *session;      /* may be NULL */
+    PyObject *walker;       /* that it belongs to: its engine sends */
     struct hot_compiled compiled;
 };
 

@@ -128,8 +128,7 @@ static int walk(struct hot_walker *w) {
 
 /* ---- polling --------------------------------------------------------------------------------------------------- */
 
-/* Lets on_error raise what a code means; returns -1. */
-static int raise_code(struct hot_walker *w, int rc) {
+int hot_walker_raise(struct hot_walker *w, int rc) {
     PyObject *code = PyLong_FromLong(rc);
     PyObject *result = code ? PyObject_CallOneArg(w->on_error, code) : NULL;
     Py_XDECREF(code);
@@ -149,12 +148,12 @@ static int fill(struct hot_walker *w, uint64_t spin_ns) {
         w->count = (uint32_t)n;
         return 0;
     }
-    return raise_code(w, n);
+    return hot_walker_raise(w, n);
 }
 
 static int begin(struct hot_walker *w) {
     if (!w->engine || w->running)
-        return raise_code(w, w->engine ? XW_ESTATE : XW_ECLOSED);
+        return hot_walker_raise(w, w->engine ? XW_ESTATE : XW_ECLOSED);
     w->running = true;
     return 0;
 }

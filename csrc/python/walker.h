@@ -10,6 +10,7 @@ struct hot_walker {
     struct xw_event *events;        /* batch of them */
     int (*poll)(struct xw_engine *, uint64_t now_ns, struct xw_event *, uint32_t max);
     int (*spin)(struct xw_engine *, uint64_t spin_ns, struct xw_event *, uint32_t max);
+    int64_t (*send)(struct xw_engine *, uint32_t id, uint8_t opcode, const void *, uint64_t len, uint64_t now_ns);
     uint64_t (*clock)(void);
     uint32_t batch;
     uint32_t at, count;             /* the next event to walk, and how many there are */
@@ -26,6 +27,8 @@ struct hot_walker {
     PyObject *make_stamps;
 };
 
+/* Lets on_error raise what a code means; returns -1. */
+int hot_walker_raise(struct hot_walker *w, int code);
 PyObject *hot_walker_step(struct hot_walker *w, uint64_t spin_ns);
 PyObject *hot_walker_run(struct hot_walker *w, bool busy, uint64_t until_ns);
 #endif

@@ -52,15 +52,15 @@ static void dealloc(PyObject *o) {
 
 /* Addresses come as integers: cffi has them, and the two extensions share no types. */
 static PyObject *make(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static const char *const names[] = { "engine", "events", "batch", "poll", "spin", "clock", "on_event", "on_error", "on_batch",
+    static const char *const names[] = { "engine", "events", "batch", "poll", "spin", "send", "clock", "on_event", "on_error", "on_batch",
                                          "make_stamps", NULL };
-    unsigned long long engine, events, poll, spin, clock;
+    unsigned long long engine, events, poll, spin, send, clock;
     unsigned int batch;
     PyObject *on_event, *on_error, *on_batch, *make_stamps;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$KKIKKKOOOO:Walker", (char **)(uintptr_t)names, &engine, &events, &batch,
-                                     &poll, &spin, &clock, &on_event, &on_error, &on_batch, &make_stamps))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$KKIKKKKOOOO:Walker", (char **)(uintptr_t)names, &engine, &events, &batch,
+                                     &poll, &spin, &send, &clock, &on_event, &on_error, &on_batch, &make_stamps))
         return NULL;
-    if (!engine || !events || !batch || !poll || !spin || !clock) {
+    if (!engine || !events || !batch || !poll || !spin || !send || !clock) {
         PyErr_SetString(PyExc_ValueError, "an address or the batch is 0");
         return NULL;
     }
@@ -72,6 +72,7 @@ static PyObject *make(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     w->events = (void *)(uintptr_t)events;
     w->poll = (int (*)(struct xw_engine *, uint64_t, struct xw_event *, uint32_t))(uintptr_t)poll;
     w->spin = (int (*)(struct xw_engine *, uint64_t, struct xw_event *, uint32_t))(uintptr_t)spin;
+    w->send = (int64_t (*)(struct xw_engine *, uint32_t, uint8_t, const void *, uint64_t, uint64_t))(uintptr_t)send;
     w->clock = (uint64_t (*)(void))(uintptr_t)clock;
     w->batch = batch;
     w->on_event = Py_NewRef(on_event);
@@ -122,6 +123,7 @@ static PyObject *bind(PyObject *o, PyObject *args, PyObject *kwargs) {
     b->messages = 0;
     b->callback = compiled ? NULL : Py_NewRef(callback);
     b->session = session == Py_None ? NULL : Py_NewRef(session);
+    b->walker = Py_NewRef(o);
     b->compiled.call = (int (*)(const struct xw_event *, uint32_t, void *))(uintptr_t)compiled;
     b->compiled.context = (void *)(uintptr_t)context;
     PyObject_GC_Track((PyObject *)b);

@@ -43,9 +43,13 @@ class Engine:
         self.events = ffi.new("struct xw_event[]", batch)
         self._poll = ffi.callback("int(void *, uint64_t, struct xw_event *, uint32_t)", self.poll)
         self._spin = ffi.callback("int(void *, uint64_t, struct xw_event *, uint32_t)", self.spin)
+        self.sent: list[tuple[int, int, bytes]] = []
+        self.room: list[int] = []
+        self._send = ffi.callback("int64_t(void *, uint32_t, uint8_t, const void *, uint64_t, uint64_t)", self.send)
         self._clock = ffi.callback("uint64_t(void)", lambda: self.now)
         self.walker = Walker(engine=1, events=address(self.events), batch=batch, poll=address(self._poll),
-                             spin=address(self._spin), clock=address(self._clock), on_event=self.others.append,
+                             spin=address(self._spin), send=address(self._send), clock=address(self._clock),
+                             on_event=self.others.append,
                              on_error=lambda code: self.on_error(code), on_batch=on_batch, make_stamps=Stamps)
 
     def poll(self, engine: Any, now: int, events: Any, room: int) -> int:
@@ -70,6 +74,12 @@ class Engine:
         if not count:
             self.now += spin_ns - 1000
         return count
+
+    def send(self, engine: Any, conn: int, opcode: int, data: Any, length: int, now: int) -> int:
+        room = self.room.pop(0) if self.room else length
+        if room >= 0:
+            self.sent.append((conn, opcode, bytes(ffi.buffer(data, min(room, length)))))
+        return min(room, length)
 
     def bind(self, conn: int, callback: Any, session: Any = None) -> Any:
         return self.walker.bind(conn, 1000 + conn, callback, session)
@@ -286,8 +296,8 @@ def test_wrong_use_and_errors_are_told() -> None:
     with pytest.raises(UsageError, match=str(int(Err.ECLOSED))):
         engine.walker.step(0)
     with pytest.raises(ValueError, match="is 0"):
-        Walker(engine=0, events=1, batch=1, poll=1, spin=1, clock=1, on_event=print, on_error=print, on_batch=None,
-               make_stamps=Stamps)
+        Walker(engine=0, events=1, batch=1, poll=1, spin=1, send=1, clock=1, on_event=print, on_error=print,
+               on_batch=None, make_stamps=Stamps)
     with pytest.raises(TypeError):
         Message()
 
@@ -328,6 +338,36 @@ def test_nothing_leaks_and_cycles_are_found() -> None:
     for _ in range(1000):
         engine.walker.step(0)
     assert sys.getallocatedblocks() - before < 20 + 3 * 1000  # what the test itself keeps: three blocks a poll
+
+
+# ---- sending ----------------------------------------------------------------------------------------------------
+
+
+def test_a_binding_sends_at_once() -> None:
+    engine = Engine()
+    binding = engine.bind(7, print)
+    for data in ("žluť", b"bytes", bytearray(b"array"), memoryview(b"view")):
+        assert binding.send(data) is True
+    assert engine.sent == [(7, 1, "žluť".encode()), (7, 2, b"bytes"), (7, 2, b"array"), (7, 2, b"view")]
+
+
+def test_what_was_not_taken_comes_back() -> None:
+    engine = Engine()
+    engine.room = [2, 0, int(Err.EAGAIN), int(Err.ECLOSED), int(Err.EINVAL)]
+    binding = engine.bind(7, print)
+    assert binding.send("four") == b"ur"
+    assert binding.send(b"four") == b"four"
+    assert binding.send(b"four") is False
+    assert binding.send(b"four") is False
+    with pytest.raises(OSError, match=str(int(Err.EINVAL))):
+        binding.send(b"four")
+    engine.walker.close()
+    with pytest.raises(OSError, match=str(int(Err.ECLOSED))):
+        binding.send(b"four")
+    for wrong in (5, None, "\ud800"):
+        with pytest.raises((TypeError, UnicodeEncodeError)):
+            binding.send(wrong)
+    assert engine.sent == [(7, 1, b"fo"), (7, 2, b"")]
 
 
 # ---- batches ----------------------------------------------------------------------------------------------------

@@ -52,7 +52,8 @@ class Loop:
         self._walker = Walker(
             engine=_address(engine.handle), events=_address(engine.events), batch=engine.batch,
             poll=_address(ffi.addressof(lib, "xw_poll")), spin=_address(ffi.addressof(lib, "xw_poll_spin")),
-            clock=_address(ffi.addressof(lib, "xw_monotonic_ns")), on_event=self._event, on_error=_failed,
+            send=_address(ffi.addressof(lib, "xw_conn_send")), clock=_address(ffi.addressof(lib, "xw_monotonic_ns")),
+            on_event=self._event, on_error=_failed,
             on_batch=on_batch, make_stamps=Stamps)
 
     def __len__(self) -> int:
