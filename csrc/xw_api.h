@@ -224,9 +224,9 @@ struct xw_event {
     struct xw_stamps stamps;
 };
 /* Does all that can be done now: receives, decrypts, parses, answers, retransmits, sends. Fills up to max events and
- * returns how many; 0: nothing happened. At most one TLS record a connection and call is decrypted, so that the first
- * message
- * of a burst does not wait for the last. */
+ * returns how many; 0: nothing happened. The first call after silence gives
+ * one, so that the first message of a burst does not wait for the last; each further one of the same backlog up to twice as
+ * many as the one before. */
 int xw_poll(struct xw_engine *e, uint64_t now_ns, struct xw_event *events, uint32_t max);
 /* xw_poll again and again, reading the clock itself, until there is an event or spin_ns have passed: a busy loop in C
  * answers sooner than one of its caller's language */

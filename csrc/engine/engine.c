@@ -8,6 +8,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+/* Events of one poll at most, when many wait. */
+#define QUOTA_MAX 64u
 /* Sockets of an engine that are read at every poll; with more, epoll says which. */
 #define SOCKETS_READ_BLINDLY 4u
 
@@ -29,6 +31,8 @@ int xw_engine_new(const struct xw_engine_cfg *cfg, struct xw_engine **out) {
         return xw_setup_fail(XW_ENOMEM, "allocate the engine");
     e->cfg = *cfg;
     xw_clock_init(e);
+    e->quota = 1;
+    e->express = true;
     e->thread = thread_id();
     xw_rng_init(&e->rng, cfg->seed);
     e->conns = calloc(cfg->max_conns, sizeof *e->conns);
@@ -59,12 +63,14 @@ void xw_engine_free(struct xw_engine *e) {
         xw_conn_recycle(e, c);
     }
     if (e->dev) {
+        xw_packets_drop(e);
         xw_packets_transmit(e, e->now_ns); /* the resets */
         e->dev->ops->close(e->dev);
     }
     for (uint32_t i = 0; i < e->cfg.max_conns; i++)
         xw_conn_release_memory(&e->conns[i]);
     close(e->epoll_fd);
+    xw_flows_fini(&e->flows);
     free(e->tcp_mem);
     free(e->net_mem);
     free(e->conns);
@@ -105,6 +111,8 @@ int xw_engine_attach(struct xw_engine *e, struct xw_dev *dev, const struct xw_ne
     rc = xw_net_init(e->net_mem, cfg, &e->rng, e->drops, &e->net);
     if (!rc)
         rc = xw_tcp_stack_init(e->tcp_mem, tcp_len, &tcp, &e->tcp);
+    if (!rc && xw_flows_init(&e->flows, e->cfg.max_conns, cfg->vlan_cnt))
+        rc = xw_setup_fail(XW_ENOMEM, "allocate the table of flows");
     if (!rc)
         rc = watch_device(e, dev);
     if (rc)
@@ -114,6 +122,7 @@ int xw_engine_attach(struct xw_engine *e, struct xw_dev *dev, const struct xw_ne
     xw_net_start(e->net, cfg->dedicated ? XW_NET_CLAIM_FAST : XW_NET_CLAIM_NONE, e->now_ns);
     return XW_OK;
 err_free:
+    xw_flows_fini(&e->flows);
     free(e->net_mem);
     free(e->tcp_mem);
     e->net_mem = e->tcp_mem = NULL;
@@ -155,15 +164,21 @@ static struct xw_conn *work_take(struct xw_engine *e) {
     return c;
 }
 
+void xw_engine_shown(struct xw_engine *e, struct xw_conn *c) {
+    if (c->shown)
+        return;
+    c->shown = true;
+    c->next_shown = e->shown;
+    e->shown = c;
+}
+
+void xw_engine_express(struct xw_engine *e, bool on) { e->express = on; }
+
 /* What the last poll showed is over: bytes are consumed, ended connections leave. */
 static void release_shown(struct xw_engine *e) {
-    if (!e->shown_any)
-        return;
-    e->shown_any = false;
-    for (uint32_t i = 0; i < e->cfg.max_conns; i++) {
-        struct xw_conn *c = &e->conns[i];
-        if (!c->shown)
-            continue;
+    struct xw_conn *c;
+    while ((c = e->shown)) {
+        e->shown = c->next_shown;
         c->shown = false;
         if (c->phase == CONN_ENDED)
             xw_conn_recycle(e, c);
@@ -251,31 +266,39 @@ static uint32_t pump_all(struct xw_engine *e, uint64_t now_ns, struct xw_event *
     return n;
 }
 
+/* Transmit at the end of a poll without events, or when it has waited for XW_TX_WAIT_NS of them. */
+static void transmit_step(struct xw_engine *e, uint64_t now_ns, bool events) {
+    bool wanted = e->tx_pending || e->any_held || xw_tcp_pending(e->tcp) || xw_net_pending(e->net) ||
+                  e->dev->ops->deadline(e->dev) <= now_ns;
+    if (wanted && !e->tx_pending)
+        e->tx_since = now_ns;
+    e->tx_pending = wanted;
+    if (wanted && (!events || now_ns - e->tx_since >= XW_TX_WAIT_NS))
+        xw_packets_transmit(e, now_ns);
+}
+
 int xw_poll(struct xw_engine *e, uint64_t now_ns, struct xw_event *events, uint32_t max) {
     if (!xw_engine_thread_ok(e))
         return XW_ETHREAD;
     e->now_ns = now_ns;
     e->polls++;
     release_shown(e);
+    uint32_t quota = e->quota < max ? e->quota : max, n = 0;
     if (e->dev) {
-        if (e->tx_pending)
-            xw_packets_transmit(e, now_ns);
-        xw_packets_receive(e, now_ns);
+        n = xw_packets_receive(e, now_ns, events, quota);
         xw_net_tick(e->net, now_ns);
         xw_tcp_tick(e->tcp, now_ns);
         tcp_changes(e);
     }
     sockets_ready(e);
     deadlines_due(e, now_ns);
-    uint32_t n = e->work_head ? pump_all(e, now_ns, events, max) : 0;
+    if (e->work_head && n < quota)
+        n += pump_all(e, now_ns, events + n, quota - n);
     e->events += n;
-    if (e->dev) {
-        bool wanted = e->tx_pending || e->any_held || xw_tcp_pending(e->tcp) || xw_net_pending(e->net) ||
-                      e->dev->ops->deadline(e->dev) <= now_ns;
-        e->tx_pending = wanted;
-        if (!n && wanted)
-            xw_packets_transmit(e, now_ns);
-    }
+    if (max)
+        e->quota = n < quota ? 1 : n < QUOTA_MAX / 2 ? 2 * n : QUOTA_MAX;
+    if (e->dev)
+        transmit_step(e, now_ns, n);
     return (int)n;
 }
 
@@ -288,7 +311,7 @@ int xw_poll_spin(struct xw_engine *e, uint64_t spin_ns, struct xw_event *events,
 }
 
 uint64_t xw_engine_deadline(const struct xw_engine *e) {
-    if (e->work_head || e->tx_pending || e->shown_any)
+    if (e->work_head || e->tx_pending || e->shown || e->burst_cnt)
         return 0;
     uint64_t d = XW_NEVER;
     if (e->dev) {

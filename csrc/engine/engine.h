@@ -2,13 +2,14 @@
  * streams: it owns the device, the network layer, the TCP stack and the connections, and moves packets and bytes
  * between them in xw_poll. Public functions are documented in xw_api.h.
  *
- * One poll: release what the last one showed → receive a burst → timers → each connection that has work (bytes moved,
- * one TLS record decrypted, frames parsed, events) → transmit. When the poll has events the transmit step waits for
- * the next call, so that a message is with the user before its ACK is with the kernel; xw_engine_deadline says "now"
- * then.
+ * One poll: release what the last one showed → receive (a burst, or what is left of the last) → timers → each connection
+ * that has work (bytes moved, one TLS record decrypted, frames parsed, events) → transmit, when there is no event. While
+ * there are events the transmit step waits (XW_TX_WAIT_NS at most), so that a message is with the user before its ACK is
+ * with the kernel, and a burst has one ACK; xw_engine_deadline says "now" then.
  *
- * Files: engine.c life and poll; packets.c device ↔ net ↔ TCP; conn.c a connection's life; conn_io.c send, read, write,
- * close; pump.c bytes → events; clock.c stamps; info.c figures; api.c library functions. */
+ * Files: engine.c life and poll; packets.c device ↔ net ↔ TCP; express.c frame → event in a straight line; flow.c frame →
+ * connection; conn.c a connection's life; conn_io.c send, read, write, close; pump.c bytes → events; clock.c
+ * stamps; info.c figures; api.c library functions. */
 #ifndef XW_ENGINE_ENGINE_H
 #define XW_ENGINE_ENGINE_H
 #include "base/err.h"
@@ -20,6 +21,7 @@
 #include "bs/bs_sock.h"
 #include "bs/bs_tcp.h"
 #include "dev/dev.h"
+#include "engine/flow.h"
 #include "mem/bytering.h"
 #include "net/net.h"
 #include "tcp/tcp.h"
@@ -27,6 +29,10 @@
 #include "ws/conn.h"
 #include "xw.h"
 #include <stdbool.h>
+
+/* What is to be sent waits so long for the events of one burst to be delivered: a quarter of the least round trip that a
+ * venue's peer can measure through a switch and two kernels; above it its window may run dry. */
+#define XW_TX_WAIT_NS (50 * XW_NS_PER_US)
 
 enum conn_phase {
     CONN_FREE = 0,
@@ -48,7 +54,7 @@ struct xw_conn {
     bool discarded;         /* raw: the last pump threw away what still came after xw_conn_close */
     bool aborted;           /* xw_conn_abort was called */
     bool timed_out;         /* open_deadline or close_deadline has passed */
-    bool shown;             /* events of the last poll point into our streams */
+    bool shown;             /* events of the last poll point into our streams; is in the engine's list of them */
     uint32_t epoll_mask;    /* socket: what epoll watches it for */
     uint64_t user;
     uint64_t open_deadline, close_deadline, close_timeout_ns;
@@ -64,7 +70,7 @@ struct xw_conn {
     struct xw_mspan assembly;           /* messages that are not one contiguous frame; NORESERVE */
     struct xw_mspan deflate_mem;        /* compression's state and buffers; NORESERVE, empty until it is first offered */
     void *ws_mem;
-    struct xw_conn *next_work;
+    struct xw_conn *next_work, *next_shown;
     char text[512];                     /* of the CLOSED event */
 };
 
@@ -83,7 +89,9 @@ struct xw_engine {
     uint32_t next_gen;
     uint64_t now_ns;                /* of the running or last poll */
     bool tx_pending;                /* something may be there to transmit */
-    bool shown_any;                 /* a connection showed something: release at the next poll */
+    uint64_t tx_since;              /* when it became so */
+    struct xw_conn *shown;          /* connections that showed something: released at the next poll */
+    uint32_t quota;                 /* events that the next poll may give: see xw_poll */
     bool any_held;                  /* a SYN waits for its next hop */
     int epoll_fd;
     uint64_t (*clock)(void *);      /* stamps, of clock_arg; NULL: none */
@@ -92,16 +100,33 @@ struct xw_engine {
     uint64_t thread;                /* who owns it */
     uint64_t polls, events;
     uint64_t next_due;              /* when the connections' deadlines are looked at again */
+    bool express;                   /* the straight line is taken where it serves */
+    uint64_t express_hits, express_misses; /* frames that it took, and not */
+    struct xw_flows flows;
+    /* frames that were received and are not dealt with: [burst_at, burst_cnt) */
+    uint32_t burst_at, burst_cnt;
+    struct xw_rxstamp burst_stamp;
+    struct xw_pkt burst[XW_RX_BURST_MAX];
 };
 
 /* engine.c */
 void xw_engine_work(struct xw_engine *e, struct xw_conn *c);  /* puts c into the work list */
+void xw_engine_shown(struct xw_engine *e, struct xw_conn *c); /* its events must be released by the next poll */
 bool xw_engine_thread_ok(const struct xw_engine *e);
+/* xw_engine_express: the straight line (express.c) on, as it is from the beginning, or off: the same events, the long way. */
+void xw_engine_express(struct xw_engine *e, bool on);
 /* clock.c */
 void xw_clock_init(struct xw_engine *e);
 void xw_clock_pair(struct xw_engine *e);                      /* calibrates when it is due */
+static inline uint64_t xw_engine_clock_ns(const struct xw_engine *e) {
+    uint64_t ns = e->clock_arg ? xw_tsc_ns(&e->tsc, xw_tsc_read()) : 0;
+    return XW_LIKELY(ns != 0) ? ns : xw_monotonic_ns();
+}
 /* packets.c */
-void xw_packets_receive(struct xw_engine *e, uint64_t now_ns);
+/* xw_packets_receive: frames that are held, or else a burst, until max events are filled; how many were. */
+unsigned xw_packets_receive(struct xw_engine *e, uint64_t now_ns, struct xw_event *ev, unsigned max);
+/* xw_packets_drop: gives held frames back unread. */
+void xw_packets_drop(struct xw_engine *e);
 void xw_packets_transmit(struct xw_engine *e, uint64_t now_ns);
 /* conn.c */
 struct xw_conn *xw_conn_find(struct xw_engine *e, uint32_t id);

@@ -1,31 +1,71 @@
 /* engine/packets.c: device ↔ network layer ↔ TCP. */
-#include "engine/engine.h"
+#include "engine/express.h"
 #include "stack/icmp_route.h"
 
-void xw_packets_receive(struct xw_engine *e, uint64_t now_ns) {
-    struct xw_pkt pkts[XW_RX_BURST_MAX];
+/* A frame by the long way. What TCP took shows what the next of its flow look like. */
+static void frame_in(struct xw_engine *e, const struct xw_pkt *p, const struct xw_rxstamp *stamp, uint64_t now_ns) {
     struct xw_net_rx rx;
-    e->dev->ops->tick(e->dev, now_ns);
-    unsigned n = e->dev->ops->rx_burst(e->dev, pkts, XW_RX_BURST_MAX);
-    if (!n)
-        return;
-    struct xw_rxstamp stamp = { .ring_ns = e->clock ? e->clock(e->clock_arg) : now_ns };
-    for (unsigned i = 0; i < n; i++) {
-        const struct xw_pkt *p = &pkts[i];
-        stamp.hw_ns = p->hw_ns;
-        stamp.kern_ns = p->xdp_ns;
-        stamp.valid = XW_RXS_RING | (p->valid & XW_PKT_HW ? XW_RXS_HW : 0) | (p->valid & XW_PKT_XDP ? XW_RXS_KERN : 0);
-        switch (xw_net_input(e->net, xw_span(p->data, p->len), true, now_ns, &rx)) {
-        case XW_NET_TCP:
-            xw_tcp_input(e->tcp, rx.tcp.src, rx.tcp.dst, rx.tcp.seg, !(p->valid & XW_PKT_CSUM), &stamp, now_ns);
+    struct xw_span frame = xw_span(p->data, p->len);
+    switch (xw_net_input(e->net, frame, true, now_ns, &rx)) {
+    case XW_NET_TCP:
+        if (xw_tcp_input(e->tcp, rx.tcp.src, rx.tcp.dst, rx.tcp.seg, !(p->valid & XW_PKT_CSUM), stamp, now_ns) ||
+            !e->express || p->len < XW_FLOW_SEEN || xw_flow_find(&e->flows, p->data))
             break;
-        case XW_NET_ICMP_ERROR: xw_icmp_route(e->tcp, e->net, &rx.icmp, now_ns); break;
-        case XW_NET_CONSUMED:
-        case XW_NET_DROPPED: break;
-        }
+        const struct xw_tcp *t = xw_tcp_fast_conn(e->tcp, rx.tcp.src, rx.tcp.dst, rx.tcp.seg);
+        struct xw_conn *c = t ? xw_tcp_user(t) : NULL;
+        if (c)
+            xw_flow_learn(&e->flows, frame, c, c->id);
+        break;
+    case XW_NET_ICMP_ERROR:
+        xw_icmp_route(e->tcp, e->net, &rx.icmp, now_ns);
+        break;
+    case XW_NET_CONSUMED:
+    case XW_NET_DROPPED:
+        break;
     }
-    e->dev->ops->rx_release(e->dev, pkts, n);
+}
+
+static bool burst_get(struct xw_engine *e, uint64_t now_ns) {
+    e->dev->ops->tick(e->dev, now_ns);
+    e->burst_at = 0;
+    e->burst_cnt = e->dev->ops->rx_burst(e->dev, e->burst, XW_RX_BURST_MAX);
+    if (!e->burst_cnt)
+        return false;
+    e->burst_stamp.ring_ns = xw_engine_clock_ns(e);
     e->tx_pending = true;
+    return true;
+}
+
+unsigned xw_packets_receive(struct xw_engine *e, uint64_t now_ns, struct xw_event *ev, unsigned max) {
+    if (e->burst_at == e->burst_cnt && !burst_get(e, now_ns))
+        return 0;
+    struct xw_rxstamp *s = &e->burst_stamp;
+    bool express = e->express && xw_net_addr_state(e->net) == XW_NET_ADDR_OK;
+    unsigned n = 0;
+    for (; e->burst_at < e->burst_cnt && n < max; e->burst_at++) {
+        const struct xw_pkt *p = &e->burst[e->burst_at];
+        unsigned got = 0;
+        _Static_assert(XW_PKT_HW == XW_RXS_HW && XW_PKT_XDP == XW_RXS_KERN, "the same bits");
+        s->hw_ns = p->hw_ns;
+        s->kern_ns = p->xdp_ns;
+        s->valid = XW_RXS_RING | (p->valid & (XW_PKT_HW | XW_PKT_XDP));
+        if (XW_LIKELY(express && xw_express_frame(e, p, s, now_ns, ev + n, max - n, &got))) {
+            e->express_hits++;
+        } else {
+            e->express_misses++;
+            frame_in(e, p, s, now_ns);
+        }
+        n += got;
+    }
+    if (e->burst_at == e->burst_cnt)
+        xw_packets_drop(e);
+    return n;
+}
+
+void xw_packets_drop(struct xw_engine *e) {
+    if (e->burst_cnt)
+        e->dev->ops->rx_release(e->dev, e->burst, e->burst_cnt);
+    e->burst_at = e->burst_cnt = 0;
 }
 
 /* One frame from the device, or none: what is to be sent waits where it is. */

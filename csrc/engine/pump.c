@@ -1,5 +1,5 @@
 /* engine/pump.c: one connection's bytes become events. */
-#include "engine/engine.h"
+#include "engine/express.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -70,8 +70,7 @@ static unsigned end(struct xw_engine *e, struct xw_conn *c, struct xw_event *ev,
     }
     event_text(ev, xw_span(c->text, strlen(c->text)));
     c->phase = CONN_ENDED;
-    c->shown = true;
-    e->shown_any = true;
+    xw_engine_shown(e, c);
     return 1;
 }
 
@@ -159,10 +158,8 @@ static unsigned pump_ws(struct xw_engine *e, struct xw_conn *c, uint64_t now_ns,
         else
             control_event(c, &wev[i], &ev[i]);
     }
-    if (n) {
-        c->shown = true;
-        e->shown_any = true;
-    }
+    if (n)
+        xw_engine_shown(e, c);
     return n;
 }
 
@@ -209,6 +206,10 @@ unsigned xw_conn_pump(struct xw_engine *e, struct xw_conn *c, uint64_t now_ns, s
         return end_by_timeout(e, c, ev);
     if (c->net_error)
         return end_by_net(e, c, ev);
+    if (e->express && xw_express_pump(e, c, now_ns, ev, max, &n)) {
+        xw_engine_work(e, c);
+        return n;
+    }
     /* TLS polls what is below it when it has no whole record left: polling it here too would be a second recvmsg. */
     int lower_rc = c->top == c->lower ? c->lower->ops->poll(c->lower, now_ns) : 0, top_rc = 0;
     /* A TLS stream decrypts one record a poll. The first that makes an event ends the pump: it must not wait for the

@@ -297,3 +297,45 @@ void xw_tls_own_read(struct xw_tls *t, uint64_t begin_ns) {
     if (XW_UNLIKELY(xw_own_owes(&t->own->m)))
         xw_tls_own_pump(t);
 }
+
+/* ---- the straight line ------------------------------------------------------------------------------------------- */
+
+/* The alert, the ticket and all else that is not content is done with here, and what follows from it (rx_eof, FAILED,
+ * something owed) is seen by the next poll. */
+size_t xw_tls_read_from(struct xw_bs *tls, struct xw_span in, struct xw_tls_read *out) {
+    struct xw_tls *t = (struct xw_tls *)(void *)tls;
+    struct xw_tls_own *o = t->own;
+    if (XW_UNLIKELY(!o || !o->on) || t->state != XW_BS_OPEN || t->rx_eof || in.len < XW_REC_HDR_LEN ||
+        in.p[0] != XW_REC_DATA || in.p[1] != 3)
+        return 0;
+    size_t len = XW_REC_HDR_LEN + ((size_t)in.p[3] << 8 | in.p[4]), n = 0;
+    if (len > in.len || len > XW_TLS_RECORD_MAX || xw_bytering_room(t->plain) < XW_REC_OPEN_MAX)
+        return 0;
+    out->begin_ns = t->clock ? t->clock(t->clock_arg) : 0;
+    uint8_t *at = xw_bytering_at(t->plain, t->plain->tail);
+    enum xw_own_result r = xw_own_open(&o->m, xw_span(in.p, len), at, &n);
+    if (XW_LIKELY(r == XW_OWN_DATA)) {
+        xw_bytering_commit(t->plain, n);
+        out->done_ns = t->clock ? t->clock(t->clock_arg) : 0;
+    } else if (r == XW_OWN_END)
+        t->rx_eof = true;
+    else if (r == XW_OWN_FATAL)
+        fatal(t);
+    out->data = xw_span(at, n);
+    out->poll = r != XW_OWN_DATA || xw_own_owes(&o->m);
+    return len;
+}
+
+void xw_tls_read_note(struct xw_bs *tls, const struct xw_tls_read *r, const struct xw_rxstamp *last,
+                      const struct xw_rxstamp *first) {
+    struct xw_tls *t = (struct xw_tls *)(void *)tls;
+    struct xw_mark m = { .end = t->plain->tail, .last = *last, .first = *first, .begin_ns = r->begin_ns,
+                         .done_ns = r->done_ns };
+    xw_marks_push(&t->marks, &m, t->plain->head);
+}
+
+bool xw_tls_quiet(const struct xw_bs *tls) {
+    const struct xw_tls *t = (const struct xw_tls *)(const void *)tls;
+    return t->state == XW_BS_OPEN && xw_tls_own_on(t) && !t->out_len && !t->own->stage_len && !t->tx_shut && !t->rx_eof &&
+           !t->wrote && !xw_own_owes(&t->own->m);
+}

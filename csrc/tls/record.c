@@ -33,13 +33,19 @@ size_t xw_rec_overhead(const struct xw_rec *r) {
 
 /* RFC 8446 5.3 and RFC 7905 2: IV xor sequence number; RFC 5288 3: salt and explicit part. */
 static void make_nonce(const struct xw_rec *r, const uint8_t *explicit_part, uint8_t nonce[16]) {
+    uint64_t low;
     memcpy(nonce, r->iv, 16);
     if (explicit_part) {
         memcpy(nonce + 4, explicit_part, EXPLICIT_LEN);
         return;
     }
-    for (unsigned i = 0; i < 8; i++)
-        nonce[4 + i] ^= (uint8_t)(r->seq >> (56 - 8 * i));
+    memcpy(&low, nonce + 4, sizeof low);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    low ^= __builtin_bswap64(r->seq);
+#else
+    low ^= r->seq;
+#endif
+    memcpy(nonce + 4, &low, sizeof low);
 }
 
 /* RFC 5246 6.2.3.3 */

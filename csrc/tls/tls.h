@@ -36,6 +36,24 @@ int xw_tls_new(struct xw_tls_ctx *ctx, struct xw_bs *lower, const char *server_n
 void xw_tls_record_times(const struct xw_bs *tls, uint64_t off, uint64_t *begin_ns, uint64_t *end_ns);
 /* xw_tls_info: fills tls_version, cipher, tls_engine and tls_library (0 and "" before the handshake is done). */
 void xw_tls_info(const struct xw_bs *tls, struct xw_conn_info *out);
+
+/* ---- the straight line: records that do not go through the stream below ---- */
+struct xw_tls_read {
+    struct xw_span data;         /* content, the last that the plain ring holds; empty: the record had none */
+    uint64_t begin_ns, done_ns;  /* of its decryption; 0 without a clock */
+    bool poll;                   /* it was no content, or something is owed for it: the stream must be polled */
+};
+/* xw_tls_read_from: decrypts the record at the head of in, the bytes that come next in the stream below and that lie in a
+ * received frame, or in that stream, which the caller then makes count them as consumed. Returns the record's length; 0, and
+ * nothing happened, if in does not begin with a whole application record, the plain ring lacks room, or our own record layer
+ * does not serve: the stream must be polled then. */
+size_t xw_tls_read_from(struct xw_bs *tls, struct xw_span in, struct xw_tls_read *out);
+/* xw_tls_read_note: the stamps of what xw_tls_read_from just decrypted, to be kept if some of it stays unread. */
+void xw_tls_read_note(struct xw_bs *tls, const struct xw_tls_read *r, const struct xw_rxstamp *last,
+                      const struct xw_rxstamp *first);
+/* xw_tls_quiet: open, both directions, and poll would do nothing but receive. */
+bool xw_tls_quiet(const struct xw_bs *tls);
+
 /* xw_tls_lower: the stream below. */
 struct xw_bs *xw_tls_lower(const struct xw_bs *tls);
 #endif

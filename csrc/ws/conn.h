@@ -113,6 +113,16 @@ int xw_ws_poll_paused(struct xw_ws *ws, uint64_t now_ns, struct xw_ws_event *ev,
 bool xw_ws_ending(const struct xw_ws *ws);
 /* xw_ws_release: ends the validity of all spans handed out and consumes their bytes. */
 void xw_ws_release(struct xw_ws *ws);
+/* ---- the straight line: whole messages of one plain frame, found where they lie ---- */
+struct xw_ws_msg { struct xw_span data; uint8_t opcode; };
+/* xw_ws_simple: xw_ws_poll would do nothing but look for frames, and all but held bytes of what the stream shows are new to
+ * it: nothing waits to be sent, no frame or message is begun, neither side closes. held: bytes that the stream showed before
+ * the new ones. */
+bool xw_ws_simple(const struct xw_ws *ws, size_t held);
+/* xw_ws_take: the message at the head of view, the bytes that the stream shows behind all that is parsed; they count as
+ * parsed and lent as after xw_ws_poll. False: it is not a whole, unfragmented, uncompressed text or binary frame that obeys
+ * every rule; xw_ws_poll finds out what it is. */
+bool xw_ws_take(struct xw_ws *ws, struct xw_span *view, struct xw_ws_msg *out);
 /* xw_ws_moved: bytes were written, consumed or the stream shut down since the last question: poll the stream once more
  * before you sleep, or it does not know. */
 bool xw_ws_moved(struct xw_ws *ws);

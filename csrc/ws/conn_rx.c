@@ -374,3 +374,38 @@ unsigned ws_rx_frames(struct xw_ws *ws, struct xw_ws_event *ev, unsigned max) {
     }
     return cnt;
 }
+
+/* ---- the straight line ---- */
+
+bool xw_ws_simple(const struct xw_ws *ws, size_t held) {
+    const struct ws_rx *rx = &ws->rx;
+    const struct ws_tx *tx = &ws->tx;
+    return ws->state == WS_OPEN && rx->off == held && !rx->in_frame && !rx->in_msg && !rx->hdr_have && !rx->checked &&
+           !ws->closing && !tx->stage_len && !tx->pack_end && !tx->packing && !tx->pong_due && !tx->close_due &&
+           !tx->shut_wanted && ws->cfg.role == XW_WS_CLIENT && ws->cfg.view_max;
+}
+
+bool xw_ws_take(struct xw_ws *ws, struct xw_span *view, struct xw_ws_msg *out) {
+    const uint8_t *p = view->p;
+    if (view->len < 2 || (p[0] != (0x80 | XW_WS_OP_TEXT) && p[0] != (0x80 | XW_WS_OP_BIN)) || p[1] > 126)
+        return false;
+    size_t head = 2, len = p[1];
+    if (len == 126) {
+        if (view->len < 4)
+            return false;
+        head = 4;
+        len = (size_t)p[2] << 8 | p[3];
+        if (len < 126) /* not the shortest form: a fault */
+            return false;
+    }
+    if (view->len - head < len || len > ws->cfg.max_message)
+        return false;
+    out->opcode = p[0] & 0xf;
+    out->data = xw_span(p + head, len);
+    if (out->opcode == XW_WS_OP_TEXT && ws->cfg.check_utf8 && !xw_ws_utf8_valid(ws->cfg.simd, out->data.p, len))
+        return false;
+    *view = xw_span_from(*view, head + len);
+    ws->rx.off += head + len;
+    ws->rx.held = true;
+    return true;
+}

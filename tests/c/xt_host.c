@@ -43,6 +43,8 @@ struct xw_engine *xt_host_engine(struct xt_host *h, const struct xt_host_cfg *cf
     struct xw_net_cfg net = net_cfg(XT_HOST_CLIENT_MAC, XT_HOST_CLIENT_IP);
     ec.seed[0] = cfg->seed;
     XT_EQ(xw_pair_open(NULL, &h->mine, &h->theirs), XW_OK);
+    if (cfg->faults)
+        XT_EQ(xw_fault_open(h->theirs, cfg->faults, &h->theirs), XW_OK);
     XT_EQ(xw_engine_new(&ec, &h->e), XW_OK);
     XT_EQ(xw_engine_attach(h->e, h->theirs, &net), XW_OK);
     if (!cfg->no_neighbour)
@@ -152,7 +154,9 @@ static void serve(struct xt_host *h) {
     if (!h->bs)
         return;
     h->bs->ops->poll(h->bs, h->now);
-    if (h->ws)
+    if (h->cfg.serve)
+        h->cfg.serve(h, h->cfg.serve_arg);
+    else if (h->ws)
         serve_ws(h);
     else
         serve_raw(h);

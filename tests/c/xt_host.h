@@ -8,7 +8,7 @@
  *     xt_host_free(&h) */
 #ifndef XT_HOST_H
 #define XT_HOST_H
-#include "dev/dev.h"
+#include "dev/fault.h"
 #include "engine/engine.h"
 #include "net/net.h"
 #include "tcp/tcp.h"
@@ -20,8 +20,13 @@
 #define XT_HOST_PORT 9443
 #define XT_HOST_STEP 20000u /* ns that pass between two rounds */
 
+struct xt_host;
 struct xt_host_cfg {
     bool ws;             /* WebSocket server that echoes; else a raw echo */
+    /* what the host does with its connection (h->bs is open and was polled), instead of either */
+    void (*serve)(struct xt_host *h, void *arg);
+    void *serve_arg;
+    const struct xw_fault_cfg *faults; /* of the engine's device; NULL: none */
     bool deaf;           /* nobody listens: SYNs are answered with RST */
     bool no_neighbour;   /* the engine is not told the host's MAC */
     uint32_t max_conns;  /* of the engine; 0: 4 */
