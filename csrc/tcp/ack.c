@@ -63,13 +63,15 @@ static void new_data_acked(struct xw_tcp *c, const struct xw_tcp_rx *rx) {
         xw_tcp_rtt_sample(c, rtt);
 }
 
-/* RFC 9293 3.10.7.4: only from a segment that is not older than the one that set the window. */
-static void update_window(struct xw_tcp *c, const struct xw_tcp_hdr *h) {
-    if (xw_seq_gt(c->wl1, h->seq) || (xw_seq_eq(c->wl1, h->seq) && xw_seq_gt(c->wl2, h->ack)))
+/* RFC 9293 3.10.7.4: only from a segment that is not older than the one that set the window. One that acknowledges new
+ * data was sent later whatever its sequence number (it may be a retransmission), and it must count: the left edge moved,
+ * and the window that was offered from the old one would reach further than the peer ever said. */
+static void update_window(struct xw_tcp *c, const struct xw_tcp_hdr *h, bool newer) {
+    if (!newer && (xw_seq_gt(c->wl1, h->seq) || (xw_seq_eq(c->wl1, h->seq) && xw_seq_gt(c->wl2, h->ack))))
         return;
     uint32_t was = c->snd_wnd;
     c->snd_wnd = (uint32_t)h->window << c->snd_wscale;
-    c->wl1 = h->seq;
+    c->wl1 = xw_seq_max(c->wl1, h->seq);
     c->wl2 = h->ack;
     if (c->snd_wnd > c->max_snd_wnd)
         c->max_snd_wnd = c->snd_wnd;
@@ -117,7 +119,7 @@ enum xw_drop xw_tcp_ack_in(struct xw_tcp *c, const struct xw_tcp_rx *rx) {
     }
     uint32_t sacked = xw_tcp_sack_in(c, rx); /* after: one ACK says nothing about order in itself */
     if (xw_seq_ge(h->ack, c->snd_una))
-        update_window(c, h);
+        update_window(c, h, acked > 0);
     c->tlp_due = c->tlp_due && !acked;
     xw_tcp_recovery_tlp(c, rx);
     xw_tcp_recovery_on_ack(c, acked, sacked, dup, rx->now);

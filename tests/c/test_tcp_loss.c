@@ -486,6 +486,23 @@ XT_TEST(an_old_segment_does_not_set_the_window) {
     xt_end();
 }
 
+XT_TEST(a_retransmission_that_acknowledges_sets_the_window) {
+    in_established();
+    T.c->max_snd_wnd = 1000;
+    xt_write(1000);
+    EXPECT("A", .seq = 1, .ack = 1, .len = 1000);
+    RX("A", .seq = 101, .ack = 1, .len = 100, .win = 1000); /* its window was full, the first 100 octets are lost */
+    EXPECT("A", .seq = 1001, .ack = 1, .sacks = 1, .sack = { { 101, 201 } });
+    RX("A", .seq = 1, .ack = 1001, .len = 100, .win = 500);  /* older by its number, newer by its acknowledgment */
+    EXPECT("A", .seq = 1001, .ack = 201);
+    XT_EQ(T.c->snd_wnd, 500);
+    xt_write(600);
+    EXPECT("A", .seq = 1001, .ack = 201, .len = 500); /* not a word beyond what was offered */
+    RX("A", .seq = 201, .ack = 1501, .win = 500);
+    EXPECT("A", .seq = 1501, .ack = 201, .len = 100);
+    xt_end();
+}
+
 /* ---- keepalive, bounds --------------------------------------------------------------------------------------------
  * */
 
@@ -546,4 +563,5 @@ XT_MAIN(XT_RUN(initial_window_is_ten_segments), XT_RUN(push_is_set_where_the_que
         XT_RUN(reneging_is_survived), XT_RUN(congestion_avoidance_grows_a_segment_a_window),
         XT_RUN(idle_window_does_not_grow), XT_RUN(zero_window_is_probed_for_ever_while_answered),
         XT_RUN(unanswered_probes_end_the_connection), XT_RUN(accepted_probe_moves_on), XT_RUN(shrunk_window),
-        XT_RUN(an_old_segment_does_not_set_the_window), XT_RUN(keepalive), XT_RUN(records_are_bounded))
+        XT_RUN(an_old_segment_does_not_set_the_window),
+        XT_RUN(a_retransmission_that_acknowledges_sets_the_window), XT_RUN(keepalive), XT_RUN(records_are_bounded))
