@@ -116,6 +116,7 @@ static enum xw_drop repeated_syn(struct xw_tcp *c, struct xw_tcp_rx *rx) {
     if (rx->h.flags & XW_TCP_ACK) {
         rx->h.flags &= (uint8_t)~XW_TCP_SYN;
         rx->h.seq = xw_seq_add(rx->h.seq, 1);
+        rx->h.window = (uint16_t)(rx->h.window >> c->snd_wscale); /* in a SYN it is not scaled (RFC 7323 2.2) */
         return XW_DROP_NONE;
     }
     c->syn_due = c->syn_retx = true;

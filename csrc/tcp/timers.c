@@ -174,6 +174,8 @@ static void on_persist(struct xw_tcp *c, uint64_t now) {
 
 static void on_keep(struct xw_tcp *c, uint64_t now) {
     uint64_t idle = now - c->last_rx_ns;
+    if (idle <= c->opts.keep_interval_ns)
+        c->keep_sent = 0; /* the last probe was answered, also if the next is due sooner than keep_idle allows */
     if (idle < c->opts.keep_idle_ns || c->rec_cnt) {
         c->keep_sent = 0; /* something else finds out whether the peer lives */
         xw_tcp_timer_set(c, XW_TCP_T_KEEP, (c->rec_cnt ? now : c->last_rx_ns) + c->opts.keep_idle_ns);

@@ -532,6 +532,28 @@ XT_TEST(keepalive) {
     xt_end();
 }
 
+XT_TEST(keepalives_that_are_answered_go_on_for_ever) {
+    xt_defaults();
+    T.cfg.opts.keep_idle_ns = XT_S(1);
+    T.cfg.opts.keep_interval_ns = XT_S(2); /* longer than the idle time: silence again before the next */
+    T.cfg.opts.keep_probes = 3;
+    in_established();
+    for (unsigned i = 0; i < 20; i++) {
+        at(XT_S(1) + i * XT_S(2));
+        EXPECT("A", .seq = 0, .ack = 1);
+        RX("A", .seq = 1, .ack = 1);
+    }
+    EXPECT_STATE(XW_TCP_ESTABLISHED);
+    for (unsigned i = 20; i < 23; i++) {
+        at(XT_S(1) + i * XT_S(2));
+        EXPECT("A", .seq = 0, .ack = 1);
+    }
+    at(XT_S(1) + 23 * XT_S(2));
+    EXPECT("RA", .seq = 1, .ack = 1);
+    XT_EQ(xw_tcp_error(T.c), XW_ETIMEDOUT);
+    xt_end();
+}
+
 XT_TEST(records_are_bounded) {
     xt_defaults();
     T.cfg.tx_records = 32;
@@ -564,4 +586,5 @@ XT_MAIN(XT_RUN(initial_window_is_ten_segments), XT_RUN(push_is_set_where_the_que
         XT_RUN(idle_window_does_not_grow), XT_RUN(zero_window_is_probed_for_ever_while_answered),
         XT_RUN(unanswered_probes_end_the_connection), XT_RUN(accepted_probe_moves_on), XT_RUN(shrunk_window),
         XT_RUN(an_old_segment_does_not_set_the_window),
-        XT_RUN(a_retransmission_that_acknowledges_sets_the_window), XT_RUN(keepalive), XT_RUN(records_are_bounded))
+        XT_RUN(a_retransmission_that_acknowledges_sets_the_window), XT_RUN(keepalive), XT_RUN(keepalives_that_are_answered_go_on_for_ever),
+        XT_RUN(records_are_bounded))

@@ -106,6 +106,18 @@ XT_TEST(simultaneous_open) {
     xt_end();
 }
 
+XT_TEST(window_of_a_syn_ack_in_simultaneous_open_is_not_scaled) {
+    in_syn_sent();
+    RX("S", .seq = 0, .mss = 1460, .ws1 = 5, .win = 32000);
+    EXPECT("SA", .seq = 0, .ack = 1, .mss = 1460, .ws1 = 2);
+    RX("SA", .seq = 0, .ack = 1, .mss = 1460, .ws1 = 5, .win = 32000); /* RFC 7323 2.2 */
+    EXPECT_STATE(XW_TCP_ESTABLISHED);
+    XT_EQ(T.c->snd_wnd, 32000);
+    RX("A", .seq = 1, .ack = 1, .win = 2000);
+    XT_EQ(T.c->snd_wnd, 32000); /* 2000 << 4 */
+    xt_end();
+}
+
 XT_TEST(data_and_fin_on_syn_ack) {
     in_syn_sent();
     RX("SAF", .seq = 0, .ack = 1, .mss = 1460);
@@ -262,7 +274,7 @@ XT_MAIN(XT_RUN(active_open_negotiates_everything), XT_RUN(syn_ack_without_option
         XT_RUN(syn_is_repeated_then_times_out),
         XT_RUN(lost_syn_means_one_segment_and_three_seconds), XT_RUN(refused),
         XT_RUN(reset_without_or_with_wrong_ack_is_ignored), XT_RUN(wrong_ack_in_syn_sent_is_reset),
-        XT_RUN(simultaneous_open), XT_RUN(data_and_fin_on_syn_ack), XT_RUN(data_queued_before_the_open),
+        XT_RUN(simultaneous_open), XT_RUN(window_of_a_syn_ack_in_simultaneous_open_is_not_scaled), XT_RUN(data_and_fin_on_syn_ack), XT_RUN(data_queued_before_the_open),
         XT_RUN(passive_open),
         XT_RUN(passive_open_offers_only_what_was_offered), XT_RUN(syn_ack_is_repeated_and_answers_a_repeated_syn),
         XT_RUN(syn_received_refuses_a_wrong_ack), XT_RUN(listener_bounds_and_answers),
