@@ -35,6 +35,7 @@ include tools/mk/csrc.mk
 include tools/mk/bpf.mk
 include tools/mk/test.mk
 include tools/mk/fuzz.mk
+include tools/mk/sim.mk
 include tools/mk/bench.mk
 include tools/mk/stack.mk
 include tools/mk/autobahn.mk

@@ -29,8 +29,8 @@ test-c: ## C tests, checked build
 asan: ## C tests under AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory FLAVOUR=asan run-c-tests
 c-warnings: ## the core and its tests without a warning, gcc and clang
-	@$(MAKE) --no-print-directory FLAVOUR=gcc lib c-test-bins
-	@$(MAKE) --no-print-directory FLAVOUR=clang lib c-test-bins
+	@$(MAKE) --no-print-directory FLAVOUR=gcc lib c-test-bins sim-bins
+	@$(MAKE) --no-print-directory FLAVOUR=clang lib c-test-bins sim-bins
 
 # Extension: the release objects linked into xdpws/_core.abi3.so. XDPWS_FLAVOUR=checked builds it with assertions.
 EXT_FLAVOUR ?= release
