@@ -14,9 +14,9 @@
 
 struct xw_ws_deflate;
 
-/* zlib with 15 bits: 7 + 32 KiB to inflate, 6 + 64 + 64 + 64 + 64 KiB to deflate; the rest is our state and slack for
- * another version of zlib. With less init fails. */
-#define XW_WS_DEFLATE_MEM (352u * 1024u)
+/* zlib 1.2.13 with 15 bits: 7 + 32 KiB to inflate, 6 + 64 + 64 + 64 + 64 KiB to deflate. zlib-ng 2.3 as libz.so.1: 41 + 342
+ * KiB. The rest is our state and slack for another version. With less init fails; what is not used is not touched. */
+#define XW_WS_DEFLATE_MEM (416u * 1024u)
 
 struct xw_ws_deflate_cfg {
     uint8_t out_bits;   /* window for what we send: 8 … 15 */

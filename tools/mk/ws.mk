@@ -23,3 +23,25 @@ neon: ## the NEON byte loops: built for aarch64, their tests run under qemu (two
 	@set -e; for t in $(NEON_TESTS); do \
 	    echo "  LD $(BUILD)/neon/test_$$t"; $(NEON_CC) -Itests/c tests/c/test_$$t.c $(NEON_SRCS) -o $(BUILD)/neon/test_$$t; \
 	    qemu-aarch64 $(BUILD)/neon/test_$$t; done
+
+# ISA-L and libdeflate are compared with zlib, which is what the core uses; zlib-ng too where `pip install zlib-ng` was run
+.PHONY: bench-deflate
+bench-deflate: .venv/.ready $(BENCH_OUT)/libbench_deflate.so ## zlib, zlib-ng, ISA-L, libdeflate on the feeds' messages; ARGS=--json
+	@$(PY) tools/bench/deflate.py $(ARGS)
+$(BENCH_OUT)/libbench_deflate.so: tools/bench/deflate.c
+	@tools/apt_install.sh libisal-dev libdeflate-dev
+	@mkdir -p $(@D)
+	@echo "  LD $@"; $(CC) $(BENCH_FLAGS) -fPIC -shared $< -lz -lisal -ldeflate -o $@
+
+# zlib-ng in its zlib-compatible form, from the source that PyPI's module carries: libz.so.1 for LD_LIBRARY_PATH=build/zlib-ng
+ZLIB_NG := $(BUILD)/zlib-ng
+.PHONY: zlib-ng
+zlib-ng: $(ZLIB_NG)/libz.so.1 ## build zlib-ng as libz.so.1 (PyPI) and run the tests of compression with it
+	@$(MAKE) --no-print-directory FLAVOUR=checked $(BUILD)/checked/tests/test_deflate $(BUILD)/checked/tests/test_ws_deflate
+	@set -e; for t in deflate ws_deflate; do LD_LIBRARY_PATH=$(ZLIB_NG) $(BUILD)/checked/tests/test_$$t; done
+$(ZLIB_NG)/libz.so.1:
+	@rm -rf $(ZLIB_NG) && mkdir -p $(ZLIB_NG)/src
+	@$(PY) -m pip download -q --disable-pip-version-check --no-deps --no-binary :all: -d $(ZLIB_NG) zlib-ng==1.1.0
+	@tar -xzf $(ZLIB_NG)/zlib_ng-1.1.0.tar.gz -C $(ZLIB_NG)/src --strip-components=1
+	@cd $(ZLIB_NG) && (src/src/zlib_ng/zlib-ng/configure --zlib-compat && $(MAKE)) > build.log 2>&1 || { tail -20 build.log; exit 1; }
+	@test -e $@ && echo "  LD $@"
