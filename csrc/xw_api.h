@@ -289,6 +289,57 @@ struct xw_conn_info {
 };
 int xw_conn_info(struct xw_engine *e, uint32_t id, struct xw_conn_info *out);
 
+/* ---- histograms of the stages (base/hist.h, engine/stages.c) ----------------------------------------------------- */
+enum { XW_HIST_LEN = 3840, XW_STAGES_VERSION = 1 };
+enum xw_stage {
+    XW_STAGE_NIC_KERNEL = 0,    /* from the NIC's time to the XDP program's */
+    XW_STAGE_KERNEL_RING = 1,   /* from there until it was taken from the ring */
+    XW_STAGE_RING_DECRYPT = 2,  /* until its last TLS record was decrypted: IP, TCP, what was before it */
+    XW_STAGE_DECRYPT = 3,
+    XW_STAGE_PARSE = 4,         /* from decrypted (without TLS: from the ring) to a whole WebSocket message */
+    XW_STAGE_PARSED_USER = 5,   /* until the user had it */
+    XW_STAGE_FIRST_USER = 6,    /* from the message's first packet to the user */
+    XW_STAGE_CALLBACK = 7,      /* in the user's callback; not for messages handed over in batches */
+    XW_STAGES = 8
+};
+struct xw_hist {                /* of ns; all 0 is an empty one */
+    uint64_t count, total, min, max;
+    uint64_t clamped;           /* values above XW_HIST_MAX (68.7 s), counted as that */
+    uint64_t negative;          /* values below 0, counted as 0 */
+    uint64_t counts[XW_HIST_LEN];
+};
+struct xw_stage_conn {
+    uint32_t id;                /* 0: never used */
+    uint32_t live;
+    uint64_t began_ns, messages, bytes;
+    char name[224];             /* its URL */
+    struct xw_hist hist[XW_STAGES];
+};
+struct xw_stage_area {
+    uint64_t magic;             /* XW_STAGES_MAGIC when all else is there */
+    uint32_t version;           /* XW_STAGES_VERSION */
+    uint32_t conns;
+    uint64_t conn_len;          /* sizeof(struct xw_stage_conn): of one writer and reader alike */
+    uint64_t began_ns;
+    struct xw_stage_conn conn[];
+};
+uint64_t xw_stages_magic(void);
+/* bytes of an area for so many connections, most of which are touched only when they are used */
+uint64_t xw_stages_size(uint32_t conns);
+/* area: zeroed, of at least xw_stages_size(max_conns), the caller's, until it is replaced by NULL: no histograms */
+int xw_engine_stages(struct xw_engine *e, void *area, uint64_t len);
+int xw_stages_begin(struct xw_engine *e, uint32_t id, const char *name); /* a new connection's place, emptied */
+void xw_stages_end(struct xw_engine *e, uint32_t id);
+/* the consumer has handled these messages, which it got at user_ns (0: not known); before the next xw_poll. Of a single
+ * one the time since then counts as the callback's */
+void xw_stages_record(struct xw_engine *e, const struct xw_event *events, uint32_t cnt, uint64_t user_ns);
+/* the value that `percent` (0 … 100) of the values do not exceed: upper end of its bucket, at most max; 0 if empty */
+uint64_t xw_hist_percentile(const struct xw_hist *h, double percent);
+uint64_t xw_hist_upper(uint32_t i);  /* the largest value that counts[i] counts */
+void xw_hist_add(struct xw_hist *h, const struct xw_hist *other);
+/* what was recorded after `before` was copied from the same histogram; min and max to the width of a bucket */
+void xw_hist_since(struct xw_hist *h, const struct xw_hist *before);
+
 struct xw_clock_info {
     uint8_t tsc;             /* 1: stamps are read from the TSC now; 0: by clock_gettime */
     uint8_t pad[7];

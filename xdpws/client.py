@@ -24,6 +24,7 @@ from xdpws.resolve import resolve_host
 from xdpws.stack.closing import open_error
 from xdpws.stack.connection import Closed, Connection
 from xdpws.stack.runtime import Runtime, Target, WsRequest
+from xdpws.stack.stages import StageReport
 from xdpws.stack.tls import TlsContext
 from xdpws.uri import WebSocketURI, parse_uri
 
@@ -190,6 +191,11 @@ class Client:
         if self._runtime is None:
             self._runtime = Runtime(self._config, self.xdp, self._on_batch)
         return self._runtime
+
+    def stages(self) -> list[StageReport]:
+        """How long messages took from stage to stage, by connection; needs EngineConfig(stamps="histogram"). Also after
+        `close`."""
+        return self.runtime.engine.stage_reports()
 
     def open(self) -> None:
         """Start connecting everything that was not started yet. `run` does it too."""

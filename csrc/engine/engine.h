@@ -9,7 +9,7 @@
  *
  * Files: engine.c life and poll; packets.c device ↔ net ↔ TCP; express.c frame → event in a straight line; flow.c frame →
  * connection; conn.c a connection's life; conn_io.c send, read, write, close; pump.c bytes → events; clock.c
- * stamps; info.c figures; api.c library functions. */
+ * stamps; stages.c histograms; info.c figures; api.c library functions. */
 #ifndef XW_ENGINE_ENGINE_H
 #define XW_ENGINE_ENGINE_H
 #include "base/err.h"
@@ -97,6 +97,7 @@ struct xw_engine {
     uint64_t (*clock)(void *);      /* stamps, of clock_arg; NULL: none */
     void *clock_arg;
     struct xw_tsc tsc;
+    struct xw_stage_area *stages;   /* NULL: no histograms */
     uint64_t thread;                /* who owns it */
     uint64_t polls, events;
     uint64_t next_due;              /* when the connections' deadlines are looked at again */

@@ -31,17 +31,25 @@ static struct hot_message *message_at(struct hot_walker *w, uint32_t i) {
     return fresh;
 }
 
+/* Handled; a callback may have closed the engine, and the events with it. */
+static void recorded(struct hot_walker *w, const struct xw_event *events, uint32_t count, uint64_t user_ns) {
+    if (w->record && w->engine)
+        w->record(w->engine, events, count, user_ns);
+}
+
 static int deliver(struct hot_walker *w, struct hot_binding *b, const struct xw_event *event) {
     struct hot_message *m = message_at(w, 0);
     if (!m)
         return -1;
     Py_INCREF(m);
     Py_INCREF(b); /* the callback may end the connection */
-    hot_message_begin(m, event, b->session, w->clock());
+    uint64_t now = w->clock();
+    hot_message_begin(m, event, b->session, now);
     b->messages++;
     PyObject *args[2] = { NULL, (PyObject *)m };
     PyObject *result = PyObject_Vectorcall(b->callback, args + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     int rc = hot_message_end(w->state, m);
+    recorded(w, event, 1, now);
     Py_DECREF(b);
     Py_DECREF(m);
     if (!result)
@@ -68,6 +76,8 @@ static int deliver_batch(struct hot_walker *w, uint32_t first, uint32_t count) {
     int rc = 0;
     for (uint32_t i = 0; i < made; i++)
         rc |= hot_message_end(w->state, w->pool[i]);
+    if (made)
+        recorded(w, &w->events[first], made, now);
     Py_XDECREF(list);
     Py_XDECREF(result);
     return result ? rc : -1;
@@ -88,10 +98,12 @@ static uint32_t run_of(const struct hot_walker *w, uint32_t first, const struct 
 /* Hands a run of messages to b's compiled handler. */
 static void deliver_compiled(struct hot_walker *w, struct hot_binding *b) {
     uint32_t first = w->at, n = run_of(w, first, b);
+    uint64_t now = w->record ? w->clock() : 0;
     w->at = first + n;
     b->messages += n;
     if (b->compiled.call(&w->events[first], n, b->compiled.context))
         w->stop = 1;
+    recorded(w, &w->events[first], n, now);
 }
 
 static int other(struct hot_walker *w, uint32_t i) {

@@ -12,6 +12,8 @@ struct hot_walker {
     int (*spin)(struct xw_engine *, uint64_t spin_ns, struct xw_event *, uint32_t max);
     int64_t (*send)(struct xw_engine *, uint32_t id, uint8_t opcode, const void *, uint64_t len, uint64_t now_ns);
     uint64_t (*clock)(void);
+    /* told what was handled, and when it was handed over; NULL: nobody wants to know (xw_stages_record) */
+    void (*record)(struct xw_engine *, const struct xw_event *, uint32_t count, uint64_t user_ns);
     uint32_t batch;
     uint32_t at, count;             /* the next event to walk, and how many there are */
     uint32_t others;                /* events that were no messages, in this run */

@@ -53,13 +53,17 @@ static void dealloc(PyObject *o) {
 /* Addresses come as integers: cffi has them, and the two extensions share no types. */
 static PyObject *make(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static const char *const names[] = { "engine", "events", "batch", "poll", "spin", "send", "clock", "on_event", "on_error", "on_batch",
-                                         "make_stamps", NULL };
-    unsigned long long engine, events, poll, spin, send, clock;
-    unsigned int batch;
-    PyObject *on_event, *on_error, *on_batch, *make_stamps;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$KKIKKKKOOOO:Walker", (char **)(uintptr_t)names, &engine, &events, &batch,
-                                     &poll, &spin, &send, &clock, &on_event, &on_error, &on_batch, &make_stamps))
+                                         "make_stamps", "record", NULL };
+    unsigned long long engine = 0, events = 0, poll = 0, spin = 0, send = 0, clock = 0, record = 0;
+    unsigned int batch = 0;
+    PyObject *on_event = NULL, *on_error = NULL, *on_batch = Py_None, *make_stamps = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$KKIKKKKOOOOK:Walker", (char **)(uintptr_t)names, &engine, &events, &batch,
+                                     &poll, &spin, &send, &clock, &on_event, &on_error, &on_batch, &make_stamps, &record))
         return NULL;
+    if (!on_event || !on_error || !make_stamps) {
+        PyErr_SetString(PyExc_TypeError, "Walker: on_event, on_error or make_stamps is missing");
+        return NULL;
+    }
     if (!engine || !events || !batch || !poll || !spin || !send || !clock) {
         PyErr_SetString(PyExc_ValueError, "an address or the batch is 0");
         return NULL;
@@ -74,6 +78,7 @@ static PyObject *make(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     w->spin = (int (*)(struct xw_engine *, uint64_t, struct xw_event *, uint32_t))(uintptr_t)spin;
     w->send = (int64_t (*)(struct xw_engine *, uint32_t, uint8_t, const void *, uint64_t, uint64_t))(uintptr_t)send;
     w->clock = (uint64_t (*)(void))(uintptr_t)clock;
+    w->record = (void (*)(struct xw_engine *, const struct xw_event *, uint32_t, uint64_t))(uintptr_t)record;
     w->batch = batch;
     w->on_event = Py_NewRef(on_event);
     w->on_error = Py_NewRef(on_error);

@@ -48,3 +48,11 @@ bench-tls-warnings:
 	@$(MAKE) --no-print-directory FLAVOUR=clang $(BUILD)/clang/bench_tls
 $(OUT)/bench_tls: tools/bench/bench_tls.c $(OUT)/tests/xt_tls.o $(OUT)/libxw.a
 	@echo "  LD $@"; $(FLAVOUR_CC) $(CFLAGS_BASE) $(CFLAGS_$(FLAVOUR)) -Itests/c $^ $(LIBS) -o $@
+
+.PHONY: bench-stages run-bench-stages
+bench-stages: ## what recording a message's stages in histograms costs
+	@$(MAKE) --no-print-directory FLAVOUR=release run-bench-stages
+run-bench-stages: $(OUT)/bench_stages
+	@$<
+$(OUT)/bench_stages: tools/bench/bench_stages.c $(OUT)/libxw.a
+	@echo "  LD $@"; $(FLAVOUR_CC) $(CFLAGS_BASE) $(CFLAGS_$(FLAVOUR)) -Itools/bench $^ $(LIBS) -o $@

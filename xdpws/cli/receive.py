@@ -65,7 +65,7 @@ class Receiver:
         self._on_data = on_data
         self._left = count if count is not None else -1
         self.client = Client(list(urls), self._on_message, transport=transport, xdp=xdp, tls=tls, busy_poll=busy_poll,
-                             config=EngineConfig(max_conns=max(16, len(urls))))
+                             config=EngineConfig(max_conns=max(16, len(urls)), stamps="histogram"))
         self._by_session = {id(s): t for s, t in zip(self.client.sessions, self.tallies, strict=True)}
         self.drops: dict[str, int] = {}
         self.stats: dict[str, int] = {}

@@ -16,6 +16,7 @@ from typing import Any
 from xdpws._ffi import check, ffi, lib, text
 from xdpws.config import EngineConfig
 from xdpws.errors import UsageError
+from xdpws.stack.stages import StageArea, StageReport
 from xdpws.timestamps import Stamps
 
 NEVER = 0xFFFFFFFFFFFFFFFF
@@ -58,7 +59,7 @@ class Engine:
         cfg = ffi.new("struct xw_engine_cfg *", {
             "max_conns": self.config.max_conns, "rcvbuf_len": self.config.rcvbuf_len,
             "sndbuf_len": self.config.sndbuf_len, "plain_len": self.config.plain_len,
-            "stamps": int(self.config.stamps), "seed": seed or os.urandom(32)})
+            "stamps": int(bool(self.config.stamps)), "seed": seed or os.urandom(32)})
         out = ffi.new("struct xw_engine **")
         check(lib.xw_engine_new(cfg, out), "create the engine", "choose smaller buffers or fewer connections")
         self.handle = out[0]
@@ -67,6 +68,34 @@ class Engine:
         self.events = ffi.new("struct xw_event[]", self.batch)
         self.views = [self.events[i] for i in range(self.batch)]
         """The same, as objects made once; they live as long as `events`."""
+        self.stages = self._record_stages() if self.config.stamps == "histogram" else None
+        """Where the histograms are; None: not recorded, or the engine is closed."""
+        self._stage_reports: list[StageReport] | None = None
+
+    def _record_stages(self) -> StageArea:
+        area = None
+        try:
+            area = StageArea.create(self.config.max_conns)
+            check(lib.xw_engine_stages(self.handle, area.pointer, len(area)), "record histograms")
+        except BaseException:
+            if area is not None:
+                area.close()
+            lib.xw_engine_free(self.handle)
+            raise
+        return area
+
+    def stage_reports(self) -> list[StageReport]:
+        """What was recorded so far, by connection; the last of it when the engine is closed. UsageError when it is not
+        recorded."""
+        if self.stages is None and self._stage_reports is None:
+            raise UsageError('histograms are not recorded; EngineConfig(stamps="histogram") does')
+        return self.stages.read() if self.stages is not None else self._stage_reports or []
+
+    def clock(self) -> dict[str, int]:
+        """What the stamps are read from, and how well it agrees with CLOCK_MONOTONIC (`struct xw_clock_info`)."""
+        out = ffi.new("struct xw_clock_info *")
+        check(lib.xw_engine_clock(self.handle, out), "ask for the clock")
+        return {name: int(getattr(out, name)) for name, _ in ffi.typeof("struct xw_clock_info").fields if name != "pad"}
 
     @property
     def closed(self) -> bool:
@@ -95,6 +124,10 @@ class Engine:
             self.adopt()
             lib.xw_engine_free(self.handle)
             self.handle = ffi.NULL
+            if self.stages is not None:
+                self._stage_reports = self.stages.read()
+                self.stages.close()
+                self.stages = None
 
     def __enter__(self) -> Engine:
         return self

@@ -5,6 +5,7 @@ directly, and this module for every other event.
 """
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -54,7 +55,8 @@ class Loop:
             poll=_address(ffi.addressof(lib, "xw_poll")), spin=_address(ffi.addressof(lib, "xw_poll_spin")),
             send=_address(ffi.addressof(lib, "xw_conn_send")), clock=_address(ffi.addressof(lib, "xw_monotonic_ns")),
             on_event=self._event, on_error=_failed,
-            on_batch=on_batch, make_stamps=Stamps)
+            on_batch=on_batch, make_stamps=Stamps,
+            record=_address(ffi.addressof(lib, "xw_stages_record")) if engine.stages else 0)
 
     def __len__(self) -> int:
         return len(self._members)
@@ -112,9 +114,18 @@ class Loop:
         if member is None:
             return
         if event.type == _MESSAGE:
-            member[1].on_message(event)
+            self._message(event, member[1])
         else:
             self._other(event, member[0], member[1])
+
+    def _message(self, event: Any, handler: Handler) -> None:
+        if self.engine.stages is None:
+            handler.on_message(event)
+            return
+        user_ns = time.monotonic_ns()
+        handler.on_message(event)
+        if not self.engine.closed:
+            lib.xw_stages_record(self.engine.handle, event, 1, user_ns)
 
     def _other(self, event: Any, connection: Connection, handler: Handler) -> None:
         kind = event.type
@@ -135,6 +146,7 @@ class Loop:
         elif kind == lib.XW_EV_CLOSED:
             del self._members[event.user]
             self._walker.unbind(event.conn)
+            lib.xw_stages_end(self.engine.handle, event.conn)
             connection.closed = Closed(LAYERS[event.layer], Err(event.error), event.code, event.sent,
                                        bool(event.by_peer), _bytes(event).decode("utf-8", "replace"))
             handler.on_closed(connection.closed)

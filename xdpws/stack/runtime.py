@@ -49,6 +49,13 @@ class Target:
     local_address: IPv4Address | None = None
     local_port: int = 0
 
+    @property
+    def name(self) -> str:
+        """For people: the URL, without its query (which may hold a secret)."""
+        if self.ws is None:
+            return f"{self.server_name or self.address}:{self.port}"
+        return f"{'wss' if self.tls else 'ws'}://{self.ws.host}{self.ws.resource.partition('?')[0]}"
+
 
 def _deflate_fields(options: DeflateOptions) -> dict[str, int]:
     """The fields of `struct xw_conn_cfg` that offer it."""
@@ -95,6 +102,8 @@ class Runtime:
         connection = Connection(self.engine, ident[0], user, "xdp" if path else "socket", reason)
         if path is not None:
             self._paths[user] = path
+        if self.engine.stages is not None:
+            lib.xw_stages_begin(self.engine.handle, ident[0], target.name.encode())
         self.loop.add(connection, handler)
         return connection
 
