@@ -174,8 +174,8 @@ enum xw_stack_opt {
     XW_STACK_TIME_WAIT,          /* 60 s; 0: none */
     XW_STACK_TOS,                /* of each packet: DSCP and ECN bits */
     XW_STACK_TTL,                /* 64 */
-    XW_STACK_RCVBUF,             /* (new) up to cfg.rcvbuf_max, rounded up to a power of two; also the window's bound */
-    XW_STACK_SNDBUF,             /* (new) */
+    XW_STACK_RCVBUF,             /* octets held and offered at most, 1 … cfg.rcvbuf_max; what was offered stays so */
+    XW_STACK_SNDBUF,             /* octets that send takes in beyond what is acknowledged, 1 … cfg.sndbuf_max */
     XW_STACK_MSS,                /* (new) largest segment we announce and send, 48 … MTU - 40; get: as used now */
     XW_STACK_TIMESTAMPS,         /* (new) 1 */
     XW_STACK_SACK,               /* (new) 1 */

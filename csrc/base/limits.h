@@ -54,4 +54,6 @@
 #define XW_TSC_EVERY_NS (100 * XW_NS_PER_MS)
 #define XW_TSC_STALE_NS (500 * XW_NS_PER_MS)
 #define XW_TSC_STEP_NS (5 * XW_NS_PER_US)
+/* IP time to live of what we send (RFC 1122 3.2.1.7, IANA's recommendation). */
+#define XW_TTL_DEFAULT 64u
 #endif

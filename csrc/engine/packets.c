@@ -80,7 +80,7 @@ static bool frame_get(struct xw_engine *e, struct xw_txbuf *b) {
 static int segment_write(struct xw_engine *e, const struct xw_tcp_seg *g, struct xw_txbuf *b, uint64_t now_ns) {
     struct xw_conn *c = g->conn ? xw_tcp_user(g->conn) : NULL;
     struct xw_net_hop lone = { 0 }, *hop = c ? &c->hop : &lone;
-    struct xw_net_ip ip = { .proto = 6, .tos = g->tos, .ttl = 64, .df = g->df };
+    struct xw_net_ip ip = { .proto = 6, .tos = g->tos, .ttl = g->ttl, .df = g->df };
     struct xw_mspan room = xw_mspan(b->data, b->cap);
     size_t head = xw_net_header_len(e->net), len = xw_tcp_seg_len(g);
     int rc = xw_net_route(e->net, g->tuple.remote_ip, hop);

@@ -52,12 +52,17 @@ static void slot_free(struct xw_stack *s, struct xw_sock *k, uint64_t now) {
 
 static void rings_make(struct xw_stack *s, struct xw_sock *k) {
     uint8_t *mem = s->buffers + (size_t)(k - s->sock) * ((size_t)s->cfg.rcvbuf_max + s->cfg.sndbuf_max);
-    xw_bytering_init(&k->rcv, mem, k->rcvbuf);
-    xw_bytering_init(&k->snd, mem + s->cfg.rcvbuf_max, k->sndbuf);
+    xw_bytering_init(&k->rcv, mem, s->cfg.rcvbuf_max);
+    xw_bytering_init(&k->snd, mem + s->cfg.rcvbuf_max, s->cfg.sndbuf_max);
 }
 
 uint32_t xw_stack_conn_mtu(const struct xw_sock *k, uint32_t path_mtu) {
     return k->mss && k->mss + 40 < path_mtu ? k->mss + 40 : path_mtu;
+}
+
+/* The MSS is about what we can receive: a short path to the peer says nothing about the way back (RFC 1191 3.1). */
+static void announce(const struct xw_stack *s, struct xw_sock *k) {
+    k->opts.adv_mss = (uint16_t)(xw_stack_conn_mtu(k, s->cfg.mtu) - 40);
 }
 
 int xw_stack_socket(struct xw_stack *s) {
@@ -66,8 +71,9 @@ int xw_stack_socket(struct xw_stack *s) {
     if (!k)
         return XW_STACK_EMFILE;
     xw_tcp_cfg_default(&def);
+    def.opts.rcv_window = s->cfg.rcvbuf_max;
     *k = (struct xw_sock){ .use = SOCK_HELD, .opts = def.opts, .rcvbuf = s->cfg.rcvbuf_max, .sndbuf = s->cfg.sndbuf_max,
-                           .ttl = 64, .linger_ns = -1, .keep_idle_ns = 7200 * XW_NS_PER_S, .deadline_ns = XW_NEVER };
+                           .linger_ns = -1, .keep_idle_ns = 7200 * XW_NS_PER_S, .deadline_ns = XW_NEVER };
     return number_for(s, k);
 }
 
@@ -118,6 +124,7 @@ static bool take_syn(struct xw_stack *s, struct xw_sock *l, uint64_t now) {
     uint32_t mtu = xw_net_route(s->net, t.remote_ip, &hop) >= 0 ? hop.mtu : s->cfg.mtu;
     k->hop = hop;
     rings_make(s, k);
+    announce(s, k);
     if (xw_tcp_accept(l->listener, &k->rcv, &k->snd, xw_stack_conn_mtu(k, mtu), &k->opts, now, &k->conn) != XW_OK) {
         memset(k, 0, sizeof *k);
         return false;
@@ -260,6 +267,7 @@ int xw_stack_connect(struct xw_stack *s, int fd, uint32_t ip, uint16_t port, uin
         return XW_STACK_EADDRNOTAVAIL;
     struct xw_tcp_tuple t = { s->cfg.ip, ip, local, port };
     rings_make(s, k);
+    announce(s, k);
     int rc = xw_tcp_connect(s->tcp, &t, &k->rcv, &k->snd, xw_stack_conn_mtu(k, hop.mtu), &k->opts, now_ns, &k->conn);
     if (rc != XW_OK)
         return xw_stack_error(rc);
@@ -278,6 +286,11 @@ static int error_take(struct xw_sock *k) {
     return error;
 }
 
+static uint32_t snd_room(const struct xw_sock *k) {
+    uint32_t held = xw_bytering_len(&k->snd);
+    return held < k->sndbuf ? k->sndbuf - held : 0;
+}
+
 static bool opening(const struct xw_sock *k) { return !k->established && !k->ended; }
 
 int64_t xw_stack_send(struct xw_stack *s, int fd, const void *data, size_t len, uint64_t now_ns) {
@@ -294,9 +307,10 @@ int64_t xw_stack_send(struct xw_stack *s, int fd, const void *data, size_t len, 
         return XW_STACK_EAGAIN;
     if (!len)
         return 0;
-    uint32_t n = xw_bytering_write(&k->snd, data, len);
-    if (!n)
+    uint32_t room = snd_room(k);
+    if (!room)
         return XW_STACK_EAGAIN;
+    uint32_t n = xw_bytering_write(&k->snd, data, len < room ? len : room);
     xw_tcp_queued(k->conn, now_ns);
     return n;
 }
@@ -411,7 +425,7 @@ int xw_stack_poll(const struct xw_stack *s, int fd) {
         bits |= XW_STACK_POLLIN | XW_STACK_POLLRDHUP;
     if (xw_bytering_len(&k->rcv))
         bits |= XW_STACK_POLLIN;
-    if (wr_over || (!opening(k) && xw_bytering_room(&k->snd)))
+    if (wr_over || (!opening(k) && snd_room(k)))
         bits |= XW_STACK_POLLOUT;
     return rd_over && wr_over ? bits | XW_STACK_POLLHUP : bits;
 }

@@ -30,6 +30,7 @@ static const struct field fields[XW_STACK_OPT_END] = {
     [XW_STACK_RTO_INITIAL] = FIELD(rto_initial_ns, true, 1, 1000000000000),
     [XW_STACK_TIME_WAIT] = FIELD(time_wait_ns, false, 0, TIME_MAX_NS),
     [XW_STACK_TOS] = FIELD(tos, false, 0, 255),
+    [XW_STACK_TTL] = FIELD(ttl, false, 1, 255),
     [XW_STACK_TIMESTAMPS] = FIELD(use_ts, true, 0, 1),
     [XW_STACK_SACK] = FIELD(use_sack, true, 0, 1),
     [XW_STACK_WSCALE] = FIELD(use_wscale, true, 0, 1),
@@ -88,29 +89,26 @@ static int keepalive_set(struct xw_sock *k, enum xw_stack_opt opt, int64_t value
     return rc;
 }
 
-static int buffer_set(uint32_t *buf, int64_t value, uint32_t max) {
-    uint32_t cap = 1024;
-    if (value < 1 || value > max)
+/* The memory is there in any case; what is set is how much of it may be used. */
+static int buffer_set(struct xw_stack *s, struct xw_sock *k, enum xw_stack_opt opt, int64_t value, uint64_t now) {
+    bool rcv = opt == XW_STACK_RCVBUF;
+    if (value < 1 || value > (rcv ? s->cfg.rcvbuf_max : s->cfg.sndbuf_max))
         return XW_STACK_EINVAL;
-    while (cap < value)
-        cap *= 2;
-    *buf = cap;
-    return XW_STACK_OK;
+    if (!rcv) {
+        k->sndbuf = (uint32_t)value;
+        return XW_STACK_OK;
+    }
+    struct xw_tcp_opts want = k->opts;
+    want.rcv_window = k->rcvbuf = (uint32_t)value;
+    return opts_apply(k, &want, now);
 }
 
 /* Options of the socket itself, before the handshake or at any time. */
 static int own_set(struct xw_stack *s, struct xw_sock *k, enum xw_stack_opt opt, int64_t value) {
-    bool fresh = opt == XW_STACK_RCVBUF || opt == XW_STACK_SNDBUF || opt == XW_STACK_MSS;
-    if (fresh && (k->conn || k->listener))
+    if (opt == XW_STACK_MSS && (k->conn || k->listener))
         return XW_STACK_ENOPROTOOPT;
-    if (opt == XW_STACK_RCVBUF)
-        return buffer_set(&k->rcvbuf, value, s->cfg.rcvbuf_max);
-    if (opt == XW_STACK_SNDBUF)
-        return buffer_set(&k->sndbuf, value, s->cfg.sndbuf_max);
     if (opt == XW_STACK_MSS && value >= 48 && value + 40 <= s->cfg.mtu)
         k->mss = (uint32_t)value;
-    else if (opt == XW_STACK_TTL && value >= 1 && value <= 255)
-        k->ttl = (uint8_t)value;
     else if (opt == XW_STACK_REUSEADDR && value >= 0 && value <= 1)
         k->reuse = (uint8_t)value;
     else if (opt == XW_STACK_LINGER && value >= -1 && value <= TIME_MAX_NS)
@@ -139,7 +137,9 @@ int xw_stack_setopt(struct xw_stack *s, int fd, enum xw_stack_opt opt, int64_t v
     switch (opt) {
     case XW_STACK_KEEPALIVE: case XW_STACK_KEEP_IDLE:
         return keepalive_set(k, opt, value, now_ns);
-    case XW_STACK_TTL: case XW_STACK_RCVBUF: case XW_STACK_SNDBUF: case XW_STACK_MSS: case XW_STACK_LINGER:
+    case XW_STACK_RCVBUF: case XW_STACK_SNDBUF:
+        return buffer_set(s, k, opt, value, now_ns);
+    case XW_STACK_MSS: case XW_STACK_LINGER:
     case XW_STACK_REUSEADDR:
         return own_set(s, k, opt, value);
     default: /* can only be read */
@@ -178,7 +178,6 @@ int xw_stack_getopt(struct xw_stack *s, int fd, enum xw_stack_opt opt, int64_t *
     switch (opt) {
     case XW_STACK_KEEPALIVE: *value = k->keepalive; break;
     case XW_STACK_KEEP_IDLE: *value = (int64_t)k->keep_idle_ns; break;
-    case XW_STACK_TTL: *value = k->ttl; break;
     case XW_STACK_RCVBUF: *value = k->rcvbuf; break;
     case XW_STACK_SNDBUF: *value = k->sndbuf; break;
     case XW_STACK_MSS: *value = mss_of(s, k); break;

@@ -128,9 +128,9 @@ int xw_stack_input(struct xw_stack *s, const void *pkt, size_t len, uint64_t now
 
 /* ---- out --------------------------------------------------------------------------------------------------------- */
 
-static int ip_header(struct xw_stack *s, const struct xw_tcp_seg *g, uint8_t ttl, struct xw_mspan out) {
+static int ip_header(struct xw_stack *s, const struct xw_tcp_seg *g, struct xw_mspan out) {
     struct xw_ip4_hdr ip = { .src = g->tuple.local_ip, .dst = g->tuple.remote_ip, .hdr_len = XW_IP4_HDR_MIN,
-                             .total_len = (uint16_t)(XW_IP4_HDR_MIN + xw_tcp_seg_len(g)), .tos = g->tos, .ttl = ttl,
+                             .total_len = (uint16_t)(XW_IP4_HDR_MIN + xw_tcp_seg_len(g)), .tos = g->tos, .ttl = g->ttl,
                              .proto = 6, .df = g->df, .id = g->df ? 0 : ++s->ip_id }; /* RFC 6864 4.1 */
     return (int)xw_ip4_emit(out, &ip);
 }
@@ -139,12 +139,12 @@ static int ip_header(struct xw_stack *s, const struct xw_tcp_seg *g, uint8_t ttl
 static int segment_write(struct xw_stack *s, const struct xw_tcp_seg *g, struct xw_mspan out, uint64_t now) {
     struct xw_sock *k = g->conn ? xw_tcp_user(g->conn) : NULL;
     struct xw_net_hop lone = { 0 }, *hop = k ? &k->hop : &lone;
-    struct xw_net_ip ip = { .proto = 6, .tos = g->tos, .ttl = k ? k->ttl : 64, .df = g->df };
+    struct xw_net_ip ip = { .proto = 6, .tos = g->tos, .ttl = g->ttl, .df = g->df };
     int route = xw_net_route(s->net, g->tuple.remote_ip, hop);
     if (route < 0)
         return route;
     int head = s->cfg.ethernet ? xw_net_eth_ip(s->net, hop, out, xw_tcp_seg_len(g), &ip, now)
-                               : ip_header(s, g, ip.ttl, out);
+                               : ip_header(s, g, out);
     if (head < 0)
         return head;
     int len = head + (int)xw_tcp_seg_emit(g, xw_mspan(out.p + head, out.len - (size_t)head));

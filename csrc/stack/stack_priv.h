@@ -27,7 +27,7 @@ struct xw_sock {
     unsigned backlog, children;     /* of a listener */
     uint32_t ip;                    /* bound to; 0: any */
     uint16_t port;                  /* 0: not bound */
-    uint8_t reuse, ttl, keepalive;
+    uint8_t reuse, keepalive;
     uint32_t rcvbuf, sndbuf, mss;   /* as set; mss 0: not */
     uint64_t keep_idle_ns;
     int64_t linger_ns;              /* -1: off */

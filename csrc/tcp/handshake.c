@@ -217,8 +217,12 @@ enum xw_drop xw_tcp_in_time_wait(struct xw_tcp *c, const struct xw_tcp_rx *rx) {
         xw_tcp_answer(c, rx->now);
         return XW_DROP_TCP_SYN_SYNC;
     }
-    if (!rx->data.len && !(h->flags & XW_TCP_FIN))
-        return XW_DROP_NONE;
+    if (!rx->data.len && !(h->flags & XW_TCP_FIN)) {
+        if (xw_seq_in(h->seq, c->rcv_nxt, c->last_wnd + 1))
+            return XW_DROP_NONE;
+        xw_tcp_answer(c, rx->now); /* 3.10.7.4, first: not acceptable */
+        return XW_DROP_TCP_SEQ;
+    }
     xw_tcp_answer(c, rx->now);
     if (xw_seq_gt(xw_seq_add(h->seq, seg_len(rx)), c->rcv_nxt))
         return XW_DROP_TCP_AFTER_FIN;

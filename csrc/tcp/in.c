@@ -25,7 +25,7 @@ static bool fast_path(struct xw_tcp *c, const struct xw_tcp_rx *rx) {
     if (c->state != XW_TCP_ESTABLISHED || !c->stk->cfg.fast_path ||
         (h->flags & ~XW_TCP_PSH) != XW_TCP_ACK || !xw_seq_eq(h->seq, c->rcv_nxt) || !xw_seq_eq(h->ack, c->snd_una) ||
         !rx->data.len || h->opts != (c->ts_on ? XW_TCP_OPT_TS : 0) || c->ooo_cnt || c->fin_known || c->rcv_closed ||
-        !c->snd_wnd || (uint32_t)h->window << c->snd_wscale != c->snd_wnd || rx->data.len > xw_bytering_room(c->rcv))
+        !c->snd_wnd || (uint32_t)h->window << c->snd_wscale != c->snd_wnd || rx->data.len > xw_tcp_rcv_room(c))
         return false;
     if (c->ts_on) {
         if ((int32_t)(h->ts_val - c->ts_recent) < 0)
@@ -97,10 +97,12 @@ static enum xw_drop unacceptable(struct xw_tcp *c, const struct xw_tcp_rx *rx) {
     return rx->h.flags & XW_TCP_SYN ? XW_DROP_TCP_SYN_SYNC : old && rx->data.len ? XW_DROP_TCP_DUP : XW_DROP_TCP_SEQ;
 }
 
-/* RFC 5961 3.2: only a reset at exactly rcv_nxt ends the connection. */
+/* RFC 5961 3.2: only a reset at exactly rcv_nxt ends the connection, one elsewhere in the window that was offered is
+ * answered, so that a peer that means it can say it again. */
 static enum xw_drop in_rst(struct xw_tcp *c, const struct xw_tcp_rx *rx) {
     if (!xw_seq_eq(rx->h.seq, c->rcv_nxt)) {
-        xw_tcp_answer(c, rx->now);
+        if (xw_seq_lt(rx->h.seq, c->rcv_adv))
+            xw_tcp_answer(c, rx->now);
         return XW_DROP_TCP_RST_SEQ;
     }
     bool nothing_lost = (c->state == XW_TCP_CLOSING || c->state == XW_TCP_LAST_ACK) && !xw_bytering_len(c->snd);
@@ -131,7 +133,7 @@ static enum xw_drop in_data(struct xw_tcp *c, const struct xw_tcp_rx *rx) {
     if (!rx->data.len && !fin)
         return XW_DROP_NONE;
     if (c->rcv_closed && xw_seq_gt(xw_seq_add(rx->h.seq, (uint32_t)rx->data.len), c->rcv_nxt) && rx->data.len) {
-        xw_tcp_send_rst(c); /* RFC 9293 3.6.1 MAY-1: the peer must learn that its data is lost */
+        xw_tcp_send_rst(c, rx->now); /* RFC 9293 3.6.1 MAY-1: the peer must learn that its data is lost */
         xw_tcp_close_now(c, XW_ECLOSED);
         return XW_DROP_TCP_RCV_CLOSED;
     }
@@ -159,10 +161,6 @@ static enum xw_drop in_synchronized(struct xw_tcp *c, struct xw_tcp_rx *rx) {
     }
     if (!(rx->h.flags & XW_TCP_ACK))
         return XW_DROP_TCP_NO_ACK;
-    if (c->ts_on && xw_seq_le(rx->h.seq, c->last_ack_sent)) { /* RFC 7323 4.3 (2) */
-        c->ts_recent = rx->h.ts_val;
-        c->ts_recent_ns = rx->now;
-    }
     if (syn_rcvd) {
         if (!xw_seq_eq(rx->h.ack, c->snd_nxt)) {
             xw_tcp_reply_push(c->stk, &c->tuple, rx->h.ack, xw_seq(0), XW_TCP_RST);
@@ -171,7 +169,13 @@ static enum xw_drop in_synchronized(struct xw_tcp *c, struct xw_tcp_rx *rx) {
         xw_tcp_established(c, rx, (uint32_t)rx->h.window << c->snd_wscale);
     }
     d = xw_tcp_ack_in(c, rx);
-    if (d != XW_DROP_NONE || c->state == XW_TCP_CLOSED || c->state == XW_TCP_TIME_WAIT)
+    if (d != XW_DROP_NONE || c->state == XW_TCP_CLOSED)
+        return d;
+    if (c->ts_on && xw_seq_le(rx->h.seq, c->last_ack_sent)) { /* RFC 7323 4.3 (2); its ACK was not refused */
+        c->ts_recent = rx->h.ts_val;
+        c->ts_recent_ns = rx->now;
+    }
+    if (c->state == XW_TCP_TIME_WAIT)
         return d;
     return in_data(c, rx);
 }
@@ -218,9 +222,11 @@ void xw_tcp_consumed(struct xw_tcp *c, uint64_t now_ns) {
     (void)now_ns;
     if (!xw_tcp_can_receive(c->state) || c->fin_rcvd)
         return;
-    uint32_t room = xw_bytering_room(c->rcv), worth = 2 * (c->path_mtu - 40);
-    if (worth > c->rcv->cap / 2)
-        worth = c->rcv->cap / 2;
+    uint32_t room = xw_tcp_rcv_room(c), worth = 2 * (c->path_mtu - 40), cap = xw_tcp_rcv_cap(c);
+    if (room > (uint32_t)UINT16_MAX << c->rcv_wscale)
+        room = (uint32_t)UINT16_MAX << c->rcv_wscale; /* more cannot be said */
+    if (worth > cap / 2)
+        worth = cap / 2;
     int32_t ahead = xw_seq_diff(c->rcv_adv, c->rcv_nxt);
     uint32_t offered = ahead > 0 ? (uint32_t)ahead : 0;
     if (room >= offered + worth) {

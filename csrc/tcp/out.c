@@ -43,8 +43,8 @@ static uint16_t window(struct xw_tcp *c, bool syn) {
     uint32_t room = xw_tcp_rcv_room(c);
     int32_t ahead = xw_seq_diff(c->rcv_adv, c->rcv_nxt);
     uint32_t cur = ahead > 0 ? (uint32_t)ahead : 0, wnd = room;
-    uint32_t worth = min32((c->rcv ? c->rcv->cap : 0) / 2, c->path_mtu - 40);
-    if (room < cur + worth)
+    uint32_t worth = min32(xw_tcp_rcv_cap(c) / 2, c->path_mtu - 40);
+    if (room < cur + worth && !c->fin_rcvd)
         wnd = cur;
     unsigned shift = syn ? 0 : c->rcv_wscale;
     uint32_t field = min32(wnd >> shift, UINT16_MAX);
@@ -62,6 +62,7 @@ static void header(struct xw_tcp *c, struct xw_tcp_seg *g, struct xw_seq seq, ui
     g->tuple = c->tuple;
     g->conn = c;
     g->tos = c->opts.tos;
+    g->ttl = c->opts.ttl;
     g->df = c->df;
     g->hdr.src_port = c->tuple.local_port;
     g->hdr.dst_port = c->tuple.remote_port;
@@ -111,7 +112,7 @@ static int out_syn(struct xw_tcp *c, uint64_t now, struct xw_tcp_seg *g) {
     bool passive = c->state == XW_TCP_SYN_RCVD;
     header(c, g, c->iss, passive ? XW_TCP_SYN | XW_TCP_ACK : XW_TCP_SYN, now);
     g->hdr.opts |= XW_TCP_OPT_MSS;
-    g->hdr.mss = (uint16_t)(c->path_mtu - 40); /* fixed headers only (RFC 9293 MUST-67) */
+    g->hdr.mss = c->opts.adv_mss ? c->opts.adv_mss : (uint16_t)(c->path_mtu - 40); /* fixed headers only (RFC 9293 MUST-67) */
     if (passive ? c->sack_on : c->opts.use_sack)
         g->hdr.opts |= XW_TCP_OPT_SACK_OK;
     if (passive ? c->wscale_on : c->opts.use_wscale) {
@@ -224,11 +225,12 @@ static int out_tlp(struct xw_tcp *c, uint64_t now, struct xw_tcp_seg *g) {
     return seal_data(c, g, r->len, fin, now);
 }
 
-/* RFC 9293 3.8.6.2.1 with Nagle (3.7.4) as its condition on what is in flight. */
+/* RFC 9293 3.8.6.2.1 with Nagle (3.7.4) as its condition on what is in flight, in Minshall's form: one small segment may
+ * be unacknowledged, so that the end of a long write need not wait for a delayed ACK of its full segments. */
 static bool worth_sending(const struct xw_tcp *c, uint32_t len, uint32_t avail, uint32_t limit, bool fin) {
     if (len == limit)
         return true;
-    if (!c->opts.nodelay && c->rec_cnt && !(fin && len == avail))
+    if (!c->opts.nodelay && xw_seq_gt(c->snd_small, c->snd_una) && !(fin && len == avail))
         return false;
     return len == avail || len >= c->max_snd_wnd / 2;
 }
@@ -264,6 +266,8 @@ static int out_new(struct xw_tcp *c, uint64_t now, struct xw_tcp_seg *g) {
     *r = (struct xw_tcp_rec){ .lo = c->snd_nxt, .len = len + fin, .sent_ns = now, .flags = fin ? XW_TCP_REC_FIN : 0 };
     c->snd_nxt = xw_seq_add(c->snd_nxt, len + fin);
     c->fin_sent |= fin;
+    if (len < limit)
+        c->snd_small = c->snd_nxt;
     c->st.bytes_out += len;
     if (c->tlp_due) {
         c->tlp_due = c->tlp_retx = false;
@@ -319,6 +323,7 @@ static void out_reply(struct xw_tcp_stack *s, struct xw_tcp_seg *g) {
     memset(g, 0, sizeof *g);
     g->tuple = r->tuple;
     g->df = true;
+    g->ttl = r->ttl;
     g->hdr.src_port = r->tuple.local_port;
     g->hdr.dst_port = r->tuple.remote_port;
     g->hdr.seq = r->seq;

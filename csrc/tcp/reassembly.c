@@ -7,7 +7,18 @@
 #include "tcp/tcp_priv.h"
 #include <string.h>
 
-uint32_t xw_tcp_rcv_room(const struct xw_tcp *c) { return c->rcv ? xw_bytering_room(c->rcv) : c->last_wnd; }
+uint32_t xw_tcp_rcv_cap(const struct xw_tcp *c) {
+    uint32_t cap = c->rcv ? c->rcv->cap : 0, want = c->opts.rcv_window;
+    return want && want < cap ? want : cap;
+}
+
+uint32_t xw_tcp_rcv_room_within(const struct xw_tcp *c) {
+    if (!c->rcv)
+        return c->last_wnd;
+    uint32_t cap = xw_tcp_rcv_cap(c), held = xw_bytering_len(c->rcv), room = cap > held ? cap - held : 0;
+    int32_t offered = xw_seq_diff(c->rcv_adv, c->rcv_nxt);
+    return offered > 0 && (uint32_t)offered > room ? (uint32_t)offered : room;
+}
 
 /* ---- ranges ------------------------------------------------------------------------------------------------------ */
 
@@ -197,7 +208,7 @@ enum xw_drop xw_tcp_data_in(struct xw_tcp *c, struct xw_seq seq, struct xw_span 
         bool again = xw_seq_le(xw_seq_add(seq, (uint32_t)data.len + fin), c->rcv_nxt);
         return again ? XW_DROP_TCP_DUP : XW_DROP_TCP_AFTER_FIN;
     }
-    uint64_t tail = c->rcv->tail, limit = c->rcv->head + c->rcv->cap;
+    uint64_t tail = c->rcv->tail, limit = tail + xw_tcp_rcv_room(c);
     uint64_t lo = tail + (uint64_t)(int64_t)xw_seq_diff(seq, c->rcv_nxt);
     enum xw_drop d = XW_DROP_NONE;
     if ((int64_t)(lo - tail) < 0) { /* the front was received before */

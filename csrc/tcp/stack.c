@@ -12,7 +12,7 @@ void xw_tcp_cfg_default(struct xw_tcp_cfg *cfg) {
             .syn_retries = 5, .data_retries = 15, .keep_interval_ns = 75 * XW_NS_PER_S, .keep_probes = 9,
             .time_wait_ns = 60 * XW_NS_PER_S, .ack_delay_ns = 40 * XW_NS_PER_MS, .init_cwnd_segs = 10,
             .ack_policy = XW_TCP_ACK_IMMEDIATE, .cc = XW_TCP_CC_NEWRENO, .nodelay = 1,
-            .use_tlp = 1, .use_ts = 1, .use_sack = 1,
+            .use_tlp = 1, .use_ts = 1, .use_sack = 1, .ttl = XW_TTL_DEFAULT,
             .use_wscale = 1,
         },
     };
@@ -26,7 +26,7 @@ bool xw_tcp_opts_ok(const struct xw_tcp_opts *o) {
     return o->rto_min_ns && o->rto_min_ns <= o->rto_max_ns && o->rto_initial_ns && o->rto_initial_ns <= o->rto_max_ns &&
            o->rto_max_ns <= 1000 * XW_NS_PER_S && o->init_cwnd_segs && o->init_cwnd_segs <= 1000 &&
            o->ack_policy <= XW_TCP_ACK_ADAPTIVE && xw_tcp_cc_find(o->cc) && o->syn_retries <= 100 &&
-           o->data_retries <= 1000 && (!o->keep_idle_ns || o->keep_interval_ns);
+           o->data_retries <= 1000 && o->ttl && (!o->keep_idle_ns || o->keep_interval_ns);
 }
 
 static bool cfg_valid(const struct xw_tcp_cfg *c) {
@@ -156,7 +156,8 @@ void xw_tcp_reply_push(struct xw_tcp_stack *s, const struct xw_tcp_tuple *t, str
         return;
     }
     s->reply[(s->reply_head + s->reply_cnt++) % XW_TCP_REPLIES] =
-        (struct xw_tcp_reply){ .tuple = *t, .seq = seq, .ack = ack, .flags = flags };
+        (struct xw_tcp_reply){ .tuple = *t, .seq = seq, .ack = ack, .flags = flags,
+                               .ttl = XW_TTL_DEFAULT };
 }
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
@@ -200,6 +201,7 @@ struct xw_tcp *xw_tcp_conn_alloc(struct xw_tcp_stack *s, const struct xw_tcp_tup
     c->df = true;
     c->peer_mss = 536;
     c->iss = xw_tcp_isn(s, t, now);
+    c->snd_small = c->iss;
     c->snd_una = c->iss;
     c->snd_nxt = xw_seq_add(c->iss, 1);
     c->snd_base = snd->head;
@@ -281,9 +283,12 @@ static void conn_reply(struct xw_tcp *c, uint8_t flags, uint64_t now) {
     struct xw_tcp_stack *s = c->stk;
     uint32_t before = s->reply_cnt;
     xw_tcp_reply_push(s, &c->tuple, c->snd_nxt, c->rcv_nxt, flags);
-    if (s->reply_cnt == before || !c->ts_on)
+    if (s->reply_cnt == before)
         return;
     struct xw_tcp_reply *r = &s->reply[(s->reply_head + before) % XW_TCP_REPLIES];
+    r->ttl = c->opts.ttl;
+    if (!c->ts_on)
+        return;
     r->ts = true;
     r->ts_val = xw_tcp_ts_now(c, now);
     r->ts_ecr = c->ts_recent;
@@ -305,9 +310,7 @@ void xw_tcp_enter_time_wait(struct xw_tcp *c, uint64_t now) {
 
 /* The sequence number is the next one we would send, so that the peer finds it exactly at its left edge (RFC 5961
  * 3.2). */
-void xw_tcp_send_rst(struct xw_tcp *c) {
-    xw_tcp_reply_push(c->stk, &c->tuple, c->snd_nxt, c->rcv_nxt, XW_TCP_RST | XW_TCP_ACK);
-}
+void xw_tcp_send_rst(struct xw_tcp *c, uint64_t now) { conn_reply(c, XW_TCP_RST | XW_TCP_ACK, now); }
 
 void xw_tcp_shutdown_wr(struct xw_tcp *c, uint64_t now_ns) {
     switch (c->state) {
@@ -339,11 +342,10 @@ void xw_tcp_shutdown_rd(struct xw_tcp *c, uint64_t now_ns) {
 }
 
 void xw_tcp_abort(struct xw_tcp *c, uint64_t now_ns) {
-    (void)now_ns;
     switch (c->state) {
     case XW_TCP_SYN_RCVD: case XW_TCP_ESTABLISHED: case XW_TCP_FIN_WAIT_1: case XW_TCP_FIN_WAIT_2:
     case XW_TCP_CLOSE_WAIT:
-        xw_tcp_send_rst(c);
+        xw_tcp_send_rst(c, now_ns);
         break;
     case XW_TCP_SYN_SENT: case XW_TCP_CLOSING: case XW_TCP_LAST_ACK: case XW_TCP_TIME_WAIT: case XW_TCP_CLOSED:
         break;
@@ -398,6 +400,8 @@ void xw_tcp_set_opts(struct xw_tcp *c, const struct xw_tcp_opts *o, uint64_t now
         c->keep_sent = 0;
         xw_tcp_timer_set(c, XW_TCP_T_KEEP, c->opts.keep_idle_ns ? now_ns + c->opts.keep_idle_ns : XW_NEVER);
     }
+    if (c->opts.rcv_window != was.rcv_window)
+        xw_tcp_consumed(c, now_ns);
     if (sync)
         xw_tcp_timer_rearm_tx(c, c->opts.user_timeout_ns != was.user_timeout_ns, now_ns);
     xw_tcp_kick(c);

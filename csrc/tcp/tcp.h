@@ -65,13 +65,15 @@ struct xw_tcp_opts {
     uint32_t keep_probes;      /* unanswered keepalives before giving up, 9 */
     uint64_t time_wait_ns;     /* 60 s; 0: none */
     uint64_t ack_delay_ns;     /* 40 ms */
+    uint32_t rcv_window;       /* octets at most held and offered; 0: as many as the receive ring has */
+    uint16_t adv_mss;          /* announced: what the interface takes - 40 (RFC 1191 3.1); 0: path_mtu - 40 */
     uint32_t init_cwnd_segs;   /* 10 (RFC 6928) */
     uint8_t ack_policy;        /* enum xw_tcp_ack_policy */
     uint8_t cc;                /* enum xw_tcp_cc */
     uint8_t nodelay;           /* 1 (default): no Nagle */
     uint8_t use_tlp;           /* 1: tail loss probe (RFC 8985 7) 2 SRTT after the last progress; needs SACK */
     uint8_t use_ts, use_sack, use_wscale; /* offered on SYN; 1 */
-    uint8_t tos;               /* of every packet */
+    uint8_t tos, ttl;          /* of every packet; 0, 64 */
 };
 
 struct xw_tcp_cfg {
@@ -131,7 +133,7 @@ struct xw_tcp_seg {
     struct xw_tcp_tuple tuple; /* local: source */
     struct xw_tcp_hdr hdr;
     struct xw_span data[2];    /* payload in the send ring, valid until the next call into the stack */
-    uint8_t tos;
+    uint8_t tos, ttl;
     bool df;                   /* don't fragment (path MTU discovery) */
     struct xw_tcp *conn;       /* NULL: a reset for no connection */
 };

@@ -80,6 +80,7 @@ struct xw_tcp {
     /* send */
     struct xw_seq iss, snd_una, snd_nxt;
     struct xw_seq wl1, wl2;                /* RFC 9293 3.3.1 */
+    struct xw_seq snd_small;               /* behind the last new segment that was not full */
     uint64_t snd_base;                     /* ring position of the octet with sequence number iss + 1 */
     uint32_t snd_wnd, max_snd_wnd;         /* scaled */
     uint32_t path_mtu;
@@ -157,7 +158,7 @@ struct xw_tcp_reply {
     struct xw_tcp_tuple tuple;
     struct xw_seq seq, ack;
     uint32_t ts_val, ts_ecr;
-    uint8_t flags;
+    uint8_t flags, ttl;
     bool ts;
 };
 #define XW_TCP_REPLIES 64u /* power of two; more in one burst are not answered */
@@ -212,7 +213,7 @@ void xw_tcp_enter_time_wait(struct xw_tcp *c, uint64_t now);
 enum xw_drop xw_tcp_drop(struct xw_tcp_stack *s, enum xw_drop d);
 void xw_tcp_reply_push(struct xw_tcp_stack *s, const struct xw_tcp_tuple *t, struct xw_seq seq, struct xw_seq ack,
                        uint8_t flags);
-void xw_tcp_send_rst(struct xw_tcp *c);
+void xw_tcp_send_rst(struct xw_tcp *c, uint64_t now);
 struct xw_seq xw_tcp_isn(const struct xw_tcp_stack *s, const struct xw_tcp_tuple *t, uint64_t now);
 void xw_tcp_link_remove(struct xw_tcp_link *l);
 void xw_tcp_link_append(struct xw_tcp_link *head, struct xw_tcp_link *l);
@@ -241,8 +242,13 @@ enum xw_drop xw_tcp_ack_in(struct xw_tcp *c, const struct xw_tcp_rx *rx);
 enum xw_drop xw_tcp_data_in(struct xw_tcp *c, struct xw_seq seq, struct xw_span data, bool fin,
                             const struct xw_rxstamp *stamp,
                             uint64_t now);
-/* xw_tcp_rcv_room: free octets behind rcv_nxt, holes included. */
-uint32_t xw_tcp_rcv_room(const struct xw_tcp *c);
+/* xw_tcp_rcv_room: octets behind rcv_nxt that may come, holes included: what the ring holds, or what opts.rcv_window
+ * leaves of it, but never less than was offered. */
+uint32_t xw_tcp_rcv_room_within(const struct xw_tcp *c);
+static inline uint32_t xw_tcp_rcv_room(const struct xw_tcp *c) {
+    return c->opts.rcv_window || !c->rcv ? xw_tcp_rcv_room_within(c) : xw_bytering_room(c->rcv);
+}
+uint32_t xw_tcp_rcv_cap(const struct xw_tcp *c); /* of an empty ring */
 void xw_tcp_ack_policy(struct xw_tcp *c, uint32_t len, uint64_t now);
 void xw_tcp_note_dsack(struct xw_tcp *c, struct xw_seq lo, uint32_t len); /* RFC 2883: received again */
 

@@ -135,16 +135,16 @@ void xw_tcp_timer_rearm_tx(struct xw_tcp *c, bool progress, uint64_t now) {
 
 /* ---- what they do ------------------------------------------------------------------------------------------------ */
 
-static void give_up(struct xw_tcp *c) {
+static void give_up(struct xw_tcp *c, uint64_t now) {
     if (c->state != XW_TCP_SYN_SENT)
-        xw_tcp_send_rst(c);
+        xw_tcp_send_rst(c, now);
     xw_tcp_close_now(c, c->soft_error ? c->soft_error : XW_ETIMEDOUT);
 }
 
 static void on_rtx(struct xw_tcp *c, uint64_t now) {
     bool syn = c->state == XW_TCP_SYN_SENT || c->state == XW_TCP_SYN_RCVD;
     if (c->retries >= (syn ? c->opts.syn_retries : c->opts.data_retries)) {
-        give_up(c);
+        give_up(c, now);
         return;
     }
     c->retries++;
@@ -160,7 +160,7 @@ static void on_rtx(struct xw_tcp *c, uint64_t now) {
 /* Probes go on for ever as long as the peer answers: retries goes back to 0 with each answer (RFC 9293 MUST-37). */
 static void on_persist(struct xw_tcp *c, uint64_t now) {
     if (c->retries >= c->opts.data_retries) {
-        give_up(c);
+        give_up(c, now);
         return;
     }
     c->probe_due = true;
@@ -180,7 +180,7 @@ static void on_keep(struct xw_tcp *c, uint64_t now) {
         c->keep_sent = 0; /* something else finds out whether the peer lives */
         xw_tcp_timer_set(c, XW_TCP_T_KEEP, (c->rec_cnt ? now : c->last_rx_ns) + c->opts.keep_idle_ns);
     } else if (c->keep_sent >= c->opts.keep_probes) {
-        give_up(c);
+        give_up(c, now);
     } else {
         c->keep_sent++;
         c->keep_due = true;
@@ -210,7 +210,7 @@ static void fire(struct xw_tcp *c, enum xw_tcp_timer t, uint64_t now) {
         on_keep(c, now);
         break;
     case XW_TCP_T_USER:
-        give_up(c);
+        give_up(c, now);
         break;
     case XW_TCP_T_WAIT:
         xw_tcp_close_now(c, 0);

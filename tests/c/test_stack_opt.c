@@ -73,14 +73,14 @@ XT_TEST(what_the_handshake_agrees_on) {
     XT_EQ(i.sack, 0);
     XT_EQ(i.wscale, 1);
     XT_EQ(i.mss, 800);
-    XT_EQ(i.snd_wnd, 2048);
+    XT_EQ(i.snd_wnd, 2000);
     XT_EQ(i.cwnd, 10 * 800);
     XT_TRUE(i.ssthresh > i.cwnd);
     XT_EQ(xw_stack_info(l.b, s, &i), 0);
     XT_EQ(i.mss, 800);
     XT_EQ(i.cwnd, 2 * 800);
     XT_EQ(i.path_mtu, 840);
-    XT_EQ(xt_opt(l.b, s, XW_STACK_RCVBUF), 2048);
+    XT_EQ(xt_opt(l.b, s, XW_STACK_RCVBUF), 2000);
     xt_link_free(&l);
 }
 

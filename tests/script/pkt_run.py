@@ -46,7 +46,7 @@ class Link:
     remote_shift: int = REMOTE_SHIFT
     ts_shift: int | None = None
     ts_seen: dict[int, int] = field(default_factory=dict)
-    last_out: wire.Segment | None = None
+    known: bool = False  # its ports are those of packets that were seen
 
     def out_seq(self, n: int) -> int:
         return (n - (self.local_shift or 0)) & MASK
@@ -65,7 +65,7 @@ class Run:
         self.tick_ns = int(o.get("tcp_ts_tick_usecs", "0") or 0) * 1000
         self.now = START
         self.at = START  # the time of the last event, as the script has it
-        port = int(o.get("bind_port", "8080"))
+        self.port = port = int(o.get("bind_port", "8080"))
         settings = {"ip": self.local_ip, "mask": address(o.get("netmask_ip", "255.255.0.0")),
                     "mtu": int(o.get("mtu", "1500")), "max_sockets": 16, **profile.stack}
         self.stack = Stack(settings, self.now)
@@ -85,9 +85,13 @@ class Run:
             if not raw:
                 break
             seg = wire.tcp_unpack(raw)
-            if seg:
+            if seg and self.of_the_link(seg):
                 self.out.append((self.now, seg))
         self.go_on()
+
+    def of_the_link(self, seg: wire.Segment) -> bool:
+        """Packets of earlier connections do not count, as in packetdrill."""
+        return not self.link.known or (seg.src[1], seg.dst[1]) == (self.link.local_port, self.link.remote_port)
 
     def go_on(self) -> None:
         """Tries the call that blocks once more."""
@@ -130,6 +134,7 @@ class Run:
         if flags & 2 and not flags & 16 and link.local_shift is None:
             self.next_port += 1
             link.remote_port = self.next_port
+            link.known = True
         ack = 0 if body.ack is None else link.live_seq(body.ack) if flags & 16 or body.ack else 0
         seg = wire.Segment((self.remote_ip, link.remote_port), (self.local_ip, link.local_port),
                            (body.seq + link.remote_shift) & MASK, ack, flags, body.win or 0, body.urg or 0,
@@ -153,7 +158,7 @@ class Run:
         kind, code = wire.ICMP_CODES[body.kind, body.code]
         link = self.link
         quoted = wire.Segment((self.local_ip, link.local_port), (self.remote_ip, link.remote_port),
-                              link.live_seq(body.seq or 0), 0, 16, 0, data=bytes(8))
+                              link.live_seq(body.seq or 0), 0, 16, 0, data=bytes(body.length))
         packet = wire.tcp_pack(quoted)[:28]
         self.stack.input(wire.icmp_pack(self.remote_ip, self.local_ip, kind, code, body.mtu, packet), self.now)
         self.pull()
@@ -174,7 +179,6 @@ class Run:
             raise Wrong(f"sent at {self.show(t)}: {self.text(seg)}")
         seg = self.gather(body, seg)
         self.compare(body, seg)
-        self.link.last_out = seg
         if event.when.kind == "any":
             self.at = t
 
@@ -185,6 +189,7 @@ class Run:
             link.local_shift = (seg.seq - body.seq) & MASK
             link.local_port = seg.src[1]
             link.remote_port = seg.dst[1]
+            link.known = True
         for want, got in zip(body.options or [], seg.options, strict=False):
             if want[0] == got[0] == "TS":
                 if link.ts_shift is None:
@@ -270,8 +275,8 @@ class Run:
     def call(self, event: Event, call: Call, start: int) -> None:
         if self.pending:
             raise Wrong(f"{self.pending.call.name} still blocks")
-        if call.name in ("socket",) or (call.name == "accept" and not self.link.local_shift):
-            self.link = Link(self.link.local_port, self.link.remote_port) if call.name == "socket" else self.link
+        if call.name == "socket":
+            self.link = Link(self.port, self.link.remote_port)
         self.pending = self.calls.start(call)
         end = event.when.to_ns if event.when.end else None
         tol = self.tolerance
