@@ -235,7 +235,10 @@ int xw_poll_spin(struct xw_engine *e, uint64_t spin_ns, struct xw_event *events,
 uint64_t xw_engine_deadline(const struct xw_engine *e);
 /* an epoll descriptor that is readable when there is something to poll; owned by the engine */
 int xw_engine_fd(const struct xw_engine *e);
-/* waits for it at most timeout_ns; 1 ready, 0 timed out, XW_ESYS (EINTR included) */
+/* on 1: xw_engine_wait also ends when fd, which stays the caller's, becomes readable; 0: no longer. XW_ESYS */
+int xw_engine_watch(struct xw_engine *e, int fd, int on);
+/* waits until there is something to poll, at most timeout_ns (UINT64_MAX: for ever). 2: a watched descriptor is readable (there
+ * may be something to poll as well); 1: there is something to poll; 0: timed out; XW_ESYS (EINTR included) */
 int xw_engine_wait(struct xw_engine *e, uint64_t timeout_ns);
 
 /* WebSocket: sends one message or control frame (opcode 1, 2, 9, 10). Returns how many payload bytes were taken;

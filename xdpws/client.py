@@ -238,8 +238,7 @@ class Client:
         runtime, busy = self.runtime, self.busy_poll
         deadline = _NEVER if seconds is None else time.monotonic_ns() + int(seconds * 1e9)
         while not self._stop and any(s.closed is None for s in self.sessions):
-            if not runtime.run(busy, deadline) and not busy and not self._stop:
-                runtime.wait(None if seconds is None else max(0.0, (deadline - time.monotonic_ns()) / 1e9))
+            runtime.run(busy, deadline)
             if time.monotonic_ns() >= deadline:
                 return
 

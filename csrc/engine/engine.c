@@ -1,7 +1,6 @@
 /* engine/engine.c: an engine's life, and one poll. */
 #include "engine/engine.h"
 #include "base/setup_error.h"
-#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -311,7 +310,7 @@ int xw_poll_spin(struct xw_engine *e, uint64_t spin_ns, struct xw_event *events,
 }
 
 uint64_t xw_engine_deadline(const struct xw_engine *e) {
-    if (e->work_head || e->tx_pending || e->shown || e->burst_cnt)
+    if (e->work_head || (e->dev && e->tx_pending) || e->shown || e->burst_cnt)
         return 0;
     uint64_t d = XW_NEVER;
     if (e->dev) {
@@ -326,13 +325,4 @@ uint64_t xw_engine_deadline(const struct xw_engine *e) {
         d = t < d ? t : d;
     }
     return d;
-}
-
-int xw_engine_fd(const struct xw_engine *e) { return e->epoll_fd; }
-
-int xw_engine_wait(struct xw_engine *e, uint64_t timeout_ns) {
-    struct pollfd p = { .fd = e->epoll_fd, .events = POLLIN };
-    struct timespec ts = { .tv_sec = (time_t)(timeout_ns / XW_NS_PER_S), .tv_nsec = (long)(timeout_ns % XW_NS_PER_S) };
-    int rc = ppoll(&p, 1, timeout_ns == XW_NEVER ? NULL : &ts, NULL);
-    return rc < 0 ? xw_setup_fail(XW_ESYS, "ppoll") : rc;
 }

@@ -7,7 +7,7 @@
  * there are events the transmit step waits (XW_TX_WAIT_NS at most), so that a message is with the user before its ACK is
  * with the kernel, and a burst has one ACK; xw_engine_deadline says "now" then.
  *
- * Files: engine.c life and poll; packets.c device ↔ net ↔ TCP; express.c frame → event in a straight line; flow.c frame →
+ * Files: engine.c life and poll; wait.c blocking; packets.c device ↔ net ↔ TCP; express.c frame → event in a straight line; flow.c frame →
  * connection; conn.c a connection's life; conn_io.c send, read, write, close; pump.c bytes → events; clock.c
  * stamps; stages.c histograms; info.c figures; api.c library functions. */
 #ifndef XW_ENGINE_ENGINE_H

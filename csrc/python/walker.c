@@ -7,6 +7,8 @@
  * An exception of a callback ends the call; the next one goes on with the event behind it, so nothing is lost. */
 #include "python/walker.h"
 #include "base/err.h"
+#include <errno.h>
+#include <unistd.h>
 
 enum { SPIN_NS = 20000, CLOCK_EVERY = 64, SLOT_MASK = 0xffff };
 
@@ -177,6 +179,26 @@ static int breathe(void) {
     return PyErr_CheckSignals();
 }
 
+/* Blocks until there is something to poll, or until_ns; 0, or -1 with an exception (of a signal's handler, too). */
+static int block(struct hot_walker *w, uint64_t until_ns) {
+    uint64_t now = w->clock(), due = w->deadline(w->engine);
+    due = due < until_ns ? due : until_ns;
+    if (due <= now)
+        return breathe();
+    int rc;
+    Py_BEGIN_ALLOW_THREADS
+    rc = w->wait(w->engine, due == UINT64_MAX ? due : due - now);
+    Py_END_ALLOW_THREADS
+    if (rc == XW_ESYS && errno == EINTR)
+        return PyErr_CheckSignals();
+    if (rc < 0)
+        return hot_walker_raise(w, rc);
+    uint64_t drained;
+    if (rc == 2 && read(w->wake_fd, &drained, sizeof drained) < 0)
+        w->news = true; /* it was not our own */
+    return PyErr_CheckSignals();
+}
+
 PyObject *hot_walker_step(struct hot_walker *w, uint64_t spin_ns) {
     if (begin(w))
         return NULL;
@@ -221,24 +243,23 @@ PyObject *hot_walker_run(struct hot_walker *w, bool busy, uint64_t until_ns) {
     if (begin(w))
         return NULL;
     w->others = 0;
+    w->news = false;
     int rc = 0;
-    uint32_t rounds = 0, count = 0;
-    while (!rc && !w->stop && w->engine && !w->others) {
+    uint32_t rounds = 0;
+    while (!rc && !w->stop && w->engine && !w->others && !w->news) {
         if (w->bound && w->compiled == w->bound)
             run_compiled(w, busy, until_ns);
         rc = fill(w, busy ? SPIN_NS : 0);
-        count = w->count;
+        bool empty = !w->count;
         if (!rc)
             rc = walk(w);
-        if (rc || (!count && !busy))
-            break;
-        if (count && ++rounds % CLOCK_EVERY)
+        if (rc || !(empty || ++rounds % CLOCK_EVERY == 0))
             continue;
-        rc = breathe();
         if (w->clock() >= until_ns)
             break;
+        rc = empty && !busy ? block(w, until_ns) : breathe();
     }
     w->stop = 0;
     w->running = false;
-    return rc ? NULL : PyLong_FromUnsignedLong(count);
+    return rc ? NULL : PyBool_FromLong(w->news);
 }

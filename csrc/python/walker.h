@@ -10,6 +10,8 @@ struct hot_walker {
     struct xw_event *events;        /* batch of them */
     int (*poll)(struct xw_engine *, uint64_t now_ns, struct xw_event *, uint32_t max);
     int (*spin)(struct xw_engine *, uint64_t spin_ns, struct xw_event *, uint32_t max);
+    uint64_t (*deadline)(const struct xw_engine *);
+    int (*wait)(struct xw_engine *, uint64_t timeout_ns);
     int64_t (*send)(struct xw_engine *, uint32_t id, uint8_t opcode, const void *, uint64_t len, uint64_t now_ns);
     uint64_t (*clock)(void);
     /* told what was handled, and when it was handed over; NULL: nobody wants to know (xw_stages_record) */
@@ -19,6 +21,8 @@ struct hot_walker {
     uint32_t others;                /* events that were no messages, in this run */
     uint32_t bound, compiled;       /* bindings, and those of them that have a compiled handler */
     bool running;
+    bool news;                      /* a watched descriptor was readable */
+    int wake_fd;                    /* eventfd: stop() from another thread ends a wait */
     volatile int stop;              /* set by stop(), from any thread */
     struct hot_message **pool;      /* batch messages to use again */
     struct hot_binding **table;     /* by slot of the connection's id */

@@ -1,5 +1,8 @@
 /* python/walker_type.c: the walker as a Python type. */
 #include "python/walker.h"
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 static struct hot_walker *self_of(PyObject *o) { return (struct hot_walker *)(void *)o; }
 
@@ -44,6 +47,8 @@ static void dealloc(PyObject *o) {
     PyTypeObject *type = Py_TYPE(o);
     PyObject_GC_UnTrack(o);
     clear(o);
+    if (self_of(o)->wake_fd >= 0)
+        close(self_of(o)->wake_fd);
     PyMem_Free(self_of(o)->pool);
     PyMem_Free(self_of(o)->table);
     type->tp_free(o);
@@ -52,30 +57,34 @@ static void dealloc(PyObject *o) {
 
 /* Addresses come as integers: cffi has them, and the two extensions share no types. */
 static PyObject *make(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static const char *const names[] = { "engine", "events", "batch", "poll", "spin", "send", "clock", "on_event", "on_error", "on_batch",
-                                         "make_stamps", "record", NULL };
-    unsigned long long engine = 0, events = 0, poll = 0, spin = 0, send = 0, clock = 0, record = 0;
+    static const char *const names[] = { "engine", "events", "batch", "poll", "spin", "deadline", "wait", "send", "clock",
+                                         "on_event", "on_error", "on_batch", "make_stamps", "record", NULL };
+    unsigned long long engine = 0, events = 0, poll = 0, spin = 0, deadline = 0, wait = 0, send = 0, clock = 0, record = 0;
     unsigned int batch = 0;
     PyObject *on_event = NULL, *on_error = NULL, *on_batch = Py_None, *make_stamps = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$KKIKKKKOOOOK:Walker", (char **)(uintptr_t)names, &engine, &events, &batch,
-                                     &poll, &spin, &send, &clock, &on_event, &on_error, &on_batch, &make_stamps, &record))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$KKIKKKKKKOOOOK:Walker", (char **)(uintptr_t)names, &engine, &events, &batch,
+                                     &poll, &spin, &deadline, &wait, &send, &clock, &on_event, &on_error, &on_batch,
+                                     &make_stamps, &record))
         return NULL;
     if (!on_event || !on_error || !make_stamps) {
         PyErr_SetString(PyExc_TypeError, "Walker: on_event, on_error or make_stamps is missing");
         return NULL;
     }
-    if (!engine || !events || !batch || !poll || !spin || !send || !clock) {
+    if (!engine || !events || !batch || !poll || !spin || !deadline || !wait || !send || !clock) {
         PyErr_SetString(PyExc_ValueError, "an address or the batch is 0");
         return NULL;
     }
     struct hot_walker *w = self_of(type->tp_alloc(type, 0));
     if (!w)
         return NULL;
+    w->wake_fd = -1;
     w->state = PyType_GetModuleState(type);
     w->engine = (void *)(uintptr_t)engine;
     w->events = (void *)(uintptr_t)events;
     w->poll = (int (*)(struct xw_engine *, uint64_t, struct xw_event *, uint32_t))(uintptr_t)poll;
     w->spin = (int (*)(struct xw_engine *, uint64_t, struct xw_event *, uint32_t))(uintptr_t)spin;
+    w->deadline = (uint64_t (*)(const struct xw_engine *))(uintptr_t)deadline;
+    w->wait = (int (*)(struct xw_engine *, uint64_t))(uintptr_t)wait;
     w->send = (int64_t (*)(struct xw_engine *, uint32_t, uint8_t, const void *, uint64_t, uint64_t))(uintptr_t)send;
     w->clock = (uint64_t (*)(void))(uintptr_t)clock;
     w->record = (void (*)(struct xw_engine *, const struct xw_event *, uint32_t, uint64_t))(uintptr_t)record;
@@ -85,9 +94,11 @@ static PyObject *make(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     w->on_batch = on_batch == Py_None ? NULL : Py_NewRef(on_batch);
     w->make_stamps = Py_NewRef(make_stamps);
     w->pool = PyMem_Calloc(batch, sizeof(struct hot_message *));
-    if (!w->pool) {
+    w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (!w->pool || w->wake_fd < 0) {
+        w->pool ? PyErr_SetFromErrno(PyExc_OSError) : PyErr_NoMemory();
         Py_DECREF(w);
-        return PyErr_NoMemory();
+        return NULL;
     }
     return (PyObject *)w;
 }
@@ -168,6 +179,8 @@ static PyObject *run(PyObject *o, PyObject *const *args, Py_ssize_t count) {
 static PyObject *stop(PyObject *o, PyObject *unused) {
     (void)unused;
     self_of(o)->stop = 1;
+    if (write(self_of(o)->wake_fd, &(uint64_t){ 1 }, sizeof(uint64_t)) < 0 && errno != EAGAIN) /* full: woken all the same */
+        return PyErr_SetFromErrno(PyExc_OSError);
     Py_RETURN_NONE;
 }
 
@@ -182,8 +195,14 @@ static PyObject *get_waiting(PyObject *o, void *closure) {
     return PyLong_FromUnsignedLong(self_of(o)->count - self_of(o)->at);
 }
 
+static PyObject *get_wake_fd(PyObject *o, void *closure) {
+    (void)closure;
+    return PyLong_FromLong(self_of(o)->wake_fd);
+}
+
 static const PyGetSetDef attributes[] = {
     { "waiting", get_waiting, NULL, "Events in the array that were not walked yet.", NULL },
+    { "wake_fd", get_wake_fd, NULL, "Readable after stop(): for the engine to watch, so that stop() ends a wait.", NULL },
     { NULL, NULL, NULL, NULL, NULL },
 };
 
@@ -197,7 +216,7 @@ static const PyMethodDef methods[] = {
       "20,000 ns." },
     { "run", (PyCFunction)(void (*)(void))run, METH_FASTCALL,
       "run(busy, until_ns): polls and walks until an event that is no message was walked, stop() was called, the clock shows\n"
-      "until_ns, or (not busy) there is nothing. Returns the number of events of the last poll." },
+      "until_ns, or a watched descriptor is readable, for which it returns True. When there is nothing it spins, or blocks." },
     { "stop", stop, METH_NOARGS, "Ends the run behind the event that is being walked; from any thread." },
     { "close", close_walker, METH_NOARGS, "The engine is about to go: nothing is polled or walked any more." },
     { NULL, NULL, 0, NULL },

@@ -3,6 +3,7 @@
 #include "xt_host.h"
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef __SANITIZE_ADDRESS__ /* gcc's name; the sanitizers bring an allocator of their own */
 #define XT_COUNTS_ALLOCATIONS 1
@@ -51,6 +52,25 @@ XT_TEST(close_handshake_ends_with_closed) {
     XT_EQ(ev->sent, 1000);
     xt_host_quiet(&h, 3);
     XT_EQ(xw_conn_send(h.e, id, 1, "x", 1, h.now), XW_ENOCONN);
+    xt_host_free(&h);
+}
+
+XT_TEST(a_wait_says_what_ended_it) {
+    struct xt_host h;
+    int fd[2];
+    opened(&h, &(struct xt_host_cfg){ .ws = true });
+    XT_EQ(pipe(fd), 0);
+    XT_EQ(xw_engine_wait(h.e, 1000), 0);
+    XT_EQ(xw_engine_watch(h.e, fd[0], 1), XW_OK);
+    XT_EQ(xw_engine_wait(h.e, 1000), 0);
+    XT_EQ(write(fd[1], "x", 1), 1);
+    XT_EQ(xw_engine_wait(h.e, XW_NEVER), 2);
+    XT_EQ(xw_engine_watch(h.e, fd[0], 1), XW_ESYS); /* it is watched already */
+    XT_EQ(xw_engine_watch(h.e, fd[0], 0), XW_OK);
+    XT_EQ(xw_engine_wait(h.e, 1000), 0);
+    XT_EQ(xw_engine_watch(h.e, fd[0], 0), XW_ESYS);
+    close(fd[0]);
+    close(fd[1]);
     xt_host_free(&h);
 }
 
@@ -317,7 +337,7 @@ XT_TEST(stamps_agree_with_the_kernels_clock) {
 
 XT_MAIN(XT_RUN(stamps_agree_with_the_kernels_clock),
         XT_RUN(message_comes_back_with_its_stamps), XT_RUN(spinning_ends_with_the_time_or_with_an_event),
-        XT_RUN(close_handshake_ends_with_closed),
+        XT_RUN(close_handshake_ends_with_closed), XT_RUN(a_wait_says_what_ended_it),
         XT_RUN(slots_are_used_again), XT_RUN(raw_stream_echoes_and_half_closes), XT_RUN(refused_connection_says_so),
         XT_RUN(syn_is_held_until_the_neighbour_is_known), XT_RUN(open_timeout_names_the_layer),
         XT_RUN(new_mac_takes_effect_with_the_next_packet), XT_RUN(paused_connection_delivers_nothing_and_loses_nothing),

@@ -255,6 +255,32 @@ def test_seconds_end_run_and_the_connection_lives() -> None:
         assert got == ["late"]
 
 
+def test_waiting_beside_an_ended_connection_blocks() -> None:
+    with peer(lambda ws: ws.recv()) as url:
+        with peer(echo) as dead:
+            pass
+        with client([url, dead], print) as c:
+            while not (c.sessions[0].opened and c.sessions[1].closed):
+                c.run(0.05)
+            before = c.runtime.engine.stats()["polls"]
+            c.run(0.3)
+            assert c.runtime.engine.stats()["polls"] - before < 20
+            assert c.sessions[0].send("go")
+
+
+def test_stop_from_another_thread_ends_the_wait() -> None:
+    with peer(lambda ws: ws.recv()) as url, client(url, print) as c:
+        while not c.sessions[0].opened:
+            c.run(0.05)
+        thread = threading.Timer(0.05, c.stop)
+        thread.start()
+        began = time.monotonic()
+        c.run(30)
+        assert time.monotonic() - began < 10
+        thread.join(10)
+        assert c.sessions[0].send("go")
+
+
 def test_several_urls_and_one_that_fails() -> None:
     by_url: dict[str, FeedDigest] = {}
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import select
 import struct
 import sys
 import threading
@@ -45,10 +46,17 @@ class Engine:
         self._spin = ffi.callback("int(void *, uint64_t, struct xw_event *, uint32_t)", self.spin)
         self.sent: list[tuple[int, int, bytes]] = []
         self.room: list[int] = []
+        self.waits: list[int] = []
+        self.ready: list[int] = []
+        self.on_wait: Callable[[int], int] | None = None
+        self.due = (1 << 64) - 1
+        self._deadline = ffi.callback("uint64_t(void *)", lambda engine: self.due)
+        self._wait = ffi.callback("int(void *, uint64_t)", self.wait)
         self._send = ffi.callback("int64_t(void *, uint32_t, uint8_t, const void *, uint64_t, uint64_t)", self.send)
         self._clock = ffi.callback("uint64_t(void)", lambda: self.now)
         self.walker = Walker(engine=1, events=address(self.events), batch=batch, poll=address(self._poll),
-                             spin=address(self._spin), send=address(self._send), clock=address(self._clock),
+                             spin=address(self._spin), deadline=address(self._deadline),
+                             wait=address(self._wait), send=address(self._send), clock=address(self._clock),
                              on_event=self.others.append,
                              on_error=lambda code: self.on_error(code), on_batch=on_batch, make_stamps=Stamps)
 
@@ -74,6 +82,14 @@ class Engine:
         if not count:
             self.now += spin_ns - 1000
         return count
+
+    def wait(self, engine: Any, timeout_ns: int) -> int:
+        """A test that never gives anything ends by its time."""
+        self.waits.append(timeout_ns)
+        if self.on_wait is not None:
+            return self.on_wait(timeout_ns)
+        self.now += min(timeout_ns, 1 << 62)
+        return self.ready.pop(0) if self.ready else 0
 
     def send(self, engine: Any, conn: int, opcode: int, data: Any, length: int, now: int) -> int:
         room = self.room.pop(0) if self.room else length
@@ -232,21 +248,55 @@ def test_an_exception_says_more_than_a_view_that_cannot_be_released() -> None:
         engine.walker.step(0)
 
 
-def test_run_goes_on_until_there_is_nothing_or_another_event() -> None:
+def test_run_goes_on_until_another_event_or_its_time() -> None:
     engine = Engine([(1, b"a")], [(1, b"b"), (2, b"?")], [(1, b"c")])
     got: list[str] = []
     engine.bind(1, lambda m: got.append(m.text))
-    assert engine.walker.run(False, 1 << 62) == 2
-    assert (got, engine.others) == (["a", "b"], [1])
-    assert engine.walker.run(False, 1 << 62) == 0
-    assert got == ["a", "b", "c"]
+    assert engine.walker.run(False, engine.now + 50_000) is False
+    assert (got, engine.others, engine.waits) == (["a", "b"], [1], [])
+    assert engine.walker.run(False, engine.now + 50_000) is False
+    assert (got, engine.waits) == (["a", "b", "c"], [49_000])
+
+
+def test_a_wait_ends_with_the_engines_deadline_and_goes_on() -> None:
+    engine = Engine()
+    engine.due = engine.now + 5_000
+    engine.ready = [0, 1]
+    engine.walker.run(False, engine.now + 9_000)
+    assert engine.waits[0] == 4_000
+    assert engine.now >= 9_100
+
+
+def test_news_of_a_watched_descriptor_end_a_run() -> None:
+    engine = Engine([], [(1, b"a")])
+    engine.bind(1, print)
+    engine.ready = [2]
+    assert engine.walker.run(False, 1 << 62) is True
+    assert len(engine.polls) == 1
+
+
+def test_stop_from_another_thread_ends_a_wait() -> None:
+    engine = Engine()
+    real = select.poll()
+    real.register(engine.walker.wake_fd, select.POLLIN)
+    thread = threading.Thread(target=engine.walker.stop)
+
+    def wait(timeout_ns: int) -> int:
+        thread.start()
+        assert real.poll(10_000)
+        return 2
+
+    engine.on_wait = wait
+    assert engine.walker.run(False, 1 << 62) is False
+    thread.join(10)
+    assert real.poll(0) == []
 
 
 def test_a_busy_run_ends_with_its_time() -> None:
     engine = Engine([(1, b"a")])
     got: list[str] = []
     engine.bind(1, lambda m: got.append(m.text))
-    assert engine.walker.run(True, engine.now + 100_000) == 0
+    engine.walker.run(True, engine.now + 100_000)
     assert got == ["a"]
     assert engine.now >= 100_100
     assert set(engine.spins) == {20_000}
@@ -264,7 +314,7 @@ def test_stop_ends_behind_the_message() -> None:
     engine.bind(1, callback)
     engine.walker.run(True, 1 << 62)
     assert (got, engine.walker.waiting) == (["a"], 1)
-    engine.walker.run(False, 1 << 62)
+    engine.walker.run(False, engine.now + 9_000)
     assert got == ["a", "b", "c"]
 
 
@@ -296,8 +346,8 @@ def test_wrong_use_and_errors_are_told() -> None:
     with pytest.raises(UsageError, match=str(int(Err.ECLOSED))):
         engine.walker.step(0)
     with pytest.raises(ValueError, match="is 0"):
-        Walker(engine=0, events=1, batch=1, poll=1, spin=1, send=1, clock=1, on_event=print, on_error=print,
-               on_batch=None, make_stamps=Stamps)
+        Walker(engine=0, events=1, batch=1, poll=1, spin=1, deadline=1, wait=1, send=1, clock=1,
+               on_event=print, on_error=print, on_batch=None, make_stamps=Stamps)
     with pytest.raises(TypeError):
         Message()
 
@@ -421,7 +471,7 @@ def test_a_compiled_handler_gets_runs_of_its_messages() -> None:
     engine = Engine([(1, b"a"), (1, b"b"), (2, b"?"), (1, b"stop"), (1, b"d")], [(1, b"e")])
     made = CompiledHandler.of(handler, context=42)
     binding = engine.walker.bind(1, 1001, None, None, compiled=made.address, context=made.context)
-    engine.walker.run(False, 1 << 62)
+    engine.walker.run(False, engine.now + 9_000)
     assert runs == [(42, 2, [b"a", b"b"]), (42, 2, [b"stop", b"d"])]
     assert (engine.others, binding.messages) == ([2], 4)
     engine.walker.run(True, engine.now + 30_000)
@@ -445,7 +495,7 @@ def test_numba_compiles_one() -> None:
     engine = Engine([(1, b"four"), (1, b"seventy")])
     made = CompiledHandler.of(handler, address(total))
     engine.walker.bind(1, 1001, None, None, compiled=made.address, context=made.context)
-    engine.walker.run(False, 1 << 62)
+    engine.walker.run(False, engine.now + 9_000)
     assert list(total) == [2, 4 + 7 + 2 * 5]
 
 

@@ -171,6 +171,10 @@ class Engine:
         """An epoll descriptor that is readable when there is something to poll."""
         return int(lib.xw_engine_fd(self.handle))
 
+    def watch(self, fd: int, on: bool) -> None:
+        """Let a wait of the engine end when `fd`, which stays the caller's, becomes readable (or no longer)."""
+        check(lib.xw_engine_watch(self.handle, fd, int(on)), f"watch descriptor {fd}")
+
     def wait(self, timeout_s: float | None, extra_fds: tuple[int, ...] = ()) -> bool:
         """Block until there is something to poll, the engine's deadline, one of `extra_fds` is readable, or
         timeout_s. True if one of `extra_fds` was."""

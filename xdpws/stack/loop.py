@@ -32,6 +32,10 @@ def _address(thing: Any) -> int:
     return int(ffi.cast("uintptr_t", thing))
 
 
+def _function(name: str) -> int:
+    return _address(ffi.addressof(lib, name))
+
+
 def _failed(code: int) -> NoReturn:
     if code == Err.ECLOSED:
         raise UsageError("the engine was closed")
@@ -52,11 +56,11 @@ class Loop:
         self._next_user = 1
         self._walker = Walker(
             engine=_address(engine.handle), events=_address(engine.events), batch=engine.batch,
-            poll=_address(ffi.addressof(lib, "xw_poll")), spin=_address(ffi.addressof(lib, "xw_poll_spin")),
-            send=_address(ffi.addressof(lib, "xw_conn_send")), clock=_address(ffi.addressof(lib, "xw_monotonic_ns")),
-            on_event=self._event, on_error=_failed,
-            on_batch=on_batch, make_stamps=Stamps,
-            record=_address(ffi.addressof(lib, "xw_stages_record")) if engine.stages else 0)
+            poll=_function("xw_poll"), spin=_function("xw_poll_spin"), deadline=_function("xw_engine_deadline"),
+            wait=_function("xw_engine_wait"), send=_function("xw_conn_send"), clock=_function("xw_monotonic_ns"),
+            on_event=self._event, on_error=_failed, on_batch=on_batch, make_stamps=Stamps,
+            record=_function("xw_stages_record") if engine.stages else 0)
+        engine.watch(self._walker.wake_fd, True)
 
     def __len__(self) -> int:
         return len(self._members)
@@ -95,9 +99,10 @@ class Loop:
         """
         return self._walker.step(spin_ns)
 
-    def run(self, busy: bool, until_ns: int) -> int:
-        """Step again and again in C until an event that is no message was handled, `stop`, until_ns (CLOCK_MONOTONIC),
-        or, when not busy, there is nothing; returns the number of events of the last poll. Exceptions as in `step`."""
+    def run(self, busy: bool, until_ns: int) -> bool:
+        """Step again and again in C until an event that is no message was handled, `stop`, or until_ns
+        (CLOCK_MONOTONIC); or a descriptor that the engine watches is readable: True. busy: spins when there is nothing,
+        else blocks. Exceptions as in `step`."""
         return self._walker.run(busy, until_ns)
 
     def stop(self) -> None:

@@ -18,6 +18,7 @@ from xdpws.stack.loop import Loop
 from xdpws.stack.tls import TlsContext
 
 _SERVICE_NS = 20_000_000  # how often a busy loop looks at netlink and ended flows
+_SERVICE_WAITING_NS = 1_000_000_000  # the same while waiting, which news end
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class Runtime:
         self.attachment: Attachment | None = None
         self._paths: dict[int, Path] = {}
         self._service_at = 0
+        self._watching = False
 
     def __enter__(self) -> Runtime:
         return self
@@ -165,16 +167,18 @@ class Runtime:
             self.service()
         return count
 
-    def run(self, busy: bool, until_ns: int) -> int:
-        """Step in C (see `Loop.run`), at most until until_ns or until the host's news are due; returns the number of
-        events of the last poll."""
+    def run(self, busy: bool, until_ns: int) -> None:
+        """Step in C (see `Loop.run`) until until_ns at most, or until the host's news were looked at."""
         if self.attachment is None:
-            return self.loop.run(busy, until_ns)
-        count = self.loop.run(busy, min(until_ns, self._service_at))
-        if (now := time.monotonic_ns()) >= self._service_at:
-            self._service_at = now + _SERVICE_NS
+            self.loop.run(busy, until_ns)
+            return
+        if not busy and not self._watching and self.attachment.watch_fd >= 0:
+            self.engine.watch(self.attachment.watch_fd, True)
+            self._watching = True
+        due = self._service_at if busy else time.monotonic_ns() + _SERVICE_WAITING_NS
+        if self.loop.run(busy, min(until_ns, due)) or time.monotonic_ns() >= due:
+            self._service_at = time.monotonic_ns() + _SERVICE_NS
             self.service()
-        return count
 
     def service(self) -> None:
         """Paths of ended connections, and what the attachment has to do."""
