@@ -269,11 +269,16 @@ static uint32_t pump_all(struct xw_engine *e, uint64_t now_ns, struct xw_event *
 static void transmit_step(struct xw_engine *e, uint64_t now_ns, bool events) {
     bool wanted = e->tx_pending || e->any_held || xw_tcp_pending(e->tcp) || xw_net_pending(e->net) ||
                   e->dev->ops->deadline(e->dev) <= now_ns;
-    if (wanted && !e->tx_pending)
+    if (!e->tx_since)
         e->tx_since = now_ns;
-    e->tx_pending = wanted;
-    if (wanted && (!events || now_ns - e->tx_since >= XW_TX_WAIT_NS))
+    if (wanted && (!events || now_ns - e->tx_since >= XW_TX_WAIT_NS)) {
         xw_packets_transmit(e, now_ns);
+        wanted = e->tx_pending;
+        e->tx_since = now_ns;
+    }
+    e->tx_pending = wanted;
+    if (!wanted)
+        e->tx_since = 0;
 }
 
 int xw_poll(struct xw_engine *e, uint64_t now_ns, struct xw_event *events, uint32_t max) {

@@ -89,7 +89,7 @@ struct xw_engine {
     uint32_t next_gen;
     uint64_t now_ns;                /* of the running or last poll */
     bool tx_pending;                /* something may be there to transmit */
-    uint64_t tx_since;              /* when it became so */
+    uint64_t tx_since;              /* when a poll first found it so; 0: none has */
     struct xw_conn *shown;          /* connections that showed something: released at the next poll */
     uint32_t quota;                 /* events that the next poll may give: see xw_poll */
     bool any_held;                  /* a SYN waits for its next hop */

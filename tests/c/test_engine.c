@@ -55,6 +55,28 @@ XT_TEST(close_handshake_ends_with_closed) {
     xt_host_free(&h);
 }
 
+/* However long ago the last one was: the ACK of a message goes behind the poll that shows the message, not into it. */
+XT_TEST(a_message_is_handed_over_before_its_ack_leaves) {
+    struct xt_host h;
+    uint32_t id = opened(&h, &(struct xt_host_cfg){ .ws = true });
+    for (unsigned turn = 0; turn < 5; turn++) {
+        for (unsigned r = 0; r < 20; r++) /* all is acknowledged */
+            xt_host_round(&h);
+        h.now += XW_NS_PER_S;
+        XT_EQ(xw_conn_send(h.e, id, 1, "hello", 5, h.now), 5);
+        unsigned long before;
+        do {
+            before = h.frames_in;
+            xt_host_round(&h);
+        } while (!h.ev_cnt);
+        XT_EQ(h.ev[0].type, XW_EV_MESSAGE);
+        XT_EQ(h.frames_in, before);
+        xt_host_round(&h);
+        XT_EQ(h.frames_in, before + 1);
+    }
+    xt_host_free(&h);
+}
+
 XT_TEST(a_wait_says_what_ended_it) {
     struct xt_host h;
     int fd[2];
@@ -338,6 +360,7 @@ XT_TEST(stamps_agree_with_the_kernels_clock) {
 XT_MAIN(XT_RUN(stamps_agree_with_the_kernels_clock),
         XT_RUN(message_comes_back_with_its_stamps), XT_RUN(spinning_ends_with_the_time_or_with_an_event),
         XT_RUN(close_handshake_ends_with_closed), XT_RUN(a_wait_says_what_ended_it),
+        XT_RUN(a_message_is_handed_over_before_its_ack_leaves),
         XT_RUN(slots_are_used_again), XT_RUN(raw_stream_echoes_and_half_closes), XT_RUN(refused_connection_says_so),
         XT_RUN(syn_is_held_until_the_neighbour_is_known), XT_RUN(open_timeout_names_the_layer),
         XT_RUN(new_mac_takes_effect_with_the_next_packet), XT_RUN(paused_connection_delivers_nothing_and_loses_nothing),
