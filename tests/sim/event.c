@@ -90,50 +90,87 @@ static bool established(const struct sim_world *w, const struct sim_talk *t) {
     return t->begun && c && d && c->state == XW_TCP_ESTABLISHED && d->state == XW_TCP_ESTABLISHED;
 }
 
-/* Who does not see the packets knows addresses and ports at best: sequence numbers are guessed, and a guess within a
- * window is one in thousands, so they are kept away from it here. */
-static void forge_segment(struct sim_world *w, const struct sim_talk *t, unsigned victim) {
-    static const uint8_t kinds[] = { XW_TCP_RST, XW_TCP_SYN, XW_TCP_ACK, XW_TCP_FIN | XW_TCP_ACK, XW_TCP_RST | XW_TCP_ACK,
-                                     XW_TCP_SYN | XW_TCP_ACK, XW_TCP_ACK | XW_TCP_PSH, 0, 0xff };
+static struct xw_tcp *conn_of(const struct sim_world *w, const struct sim_talk *t, unsigned victim) {
     uint16_t far = t->kind == SIM_SIMUL ? (uint16_t)(t->port + 1) : SIM_PORT;
     bool client = victim == t->end[0].host;
     const struct xw_tcp_tuple at = { SIM_IP(victim), SIM_IP(!victim), client ? t->port : far, client ? far : t->port };
-    const struct xw_tcp *c = xw_tcp_demux_find(w->host[victim].s->tcp, &at);
+    return xw_tcp_demux_find(w->host[victim].s->tcp, &at);
+}
+
+static void inject(struct sim_world *w, unsigned victim, const struct xw_tcp_hdr *h, uint32_t data) {
     uint8_t b[256];
     uint8_t *seg = body(w, victim, b);
-    uint32_t away = (uint32_t)sim_pick(&w->rng, 1u << 24, (1u << 31) - (1u << 24));
-    struct xw_tcp_hdr h = { .src_port = at.remote_port, .dst_port = at.local_port,
-                            .seq = xw_seq(c->rcv_nxt.v + (sim_below(&w->rng, 2) ? away : 0u - away)),
-                            .ack = xw_seq((uint32_t)sim_u64(&w->rng)), .window = (uint16_t)sim_u64(&w->rng),
-                            .flags = kinds[sim_below(&w->rng, sizeof kinds)] };
-    if (c->ts_on) {
-        h.opts = XW_TCP_OPT_TS;
-        h.ts_val = c->ts_recent + (uint32_t)sim_below(&w->rng, 1u << 30); /* the worst: one that passes */
-    }
-    uint32_t n = xw_tcp_emit(&h, xw_mspan(seg, 60)), data = (uint32_t)sim_below(&w->rng, 100);
+    uint32_t n = xw_tcp_emit(h, xw_mspan(seg, 60));
     memset(seg + n, 0x66, data);
     xw_tcp_set_checksum(xw_mspan(seg, n + data), SIM_IP(!victim), SIM_IP(victim));
     sim_host_input(w, victim, b, packet(w, victim, b, SIM_IP(!victim), XW_IP4_PROTO_TCP, n + data));
 }
 
+/* What a segment to this connection must bear at least. */
+static struct xw_tcp_hdr likely(struct sim_world *w, const struct xw_tcp *c) {
+    struct xw_tcp_hdr h = { .src_port = c->tuple.remote_port, .dst_port = c->tuple.local_port, .seq = c->rcv_nxt,
+                            .ack = c->snd_una, .flags = XW_TCP_ACK, .window = (uint16_t)(c->snd_wnd >> c->snd_wscale) };
+    if (c->ts_on) {
+        h.opts = XW_TCP_OPT_TS;
+        h.ts_val = c->ts_recent + (uint32_t)sim_below(&w->rng, 1u << 30); /* the worst: one that passes */
+    }
+    return h;
+}
+
+/* Who does not see the packets knows addresses and ports at best: sequence numbers are guessed, and a guess within a
+ * window is one in thousands, so they are kept away from it here. */
+static void forge_segment(struct sim_world *w, const struct sim_talk *t, unsigned victim) {
+    static const uint8_t kinds[] = { XW_TCP_RST, XW_TCP_SYN, XW_TCP_ACK, XW_TCP_FIN | XW_TCP_ACK, XW_TCP_RST | XW_TCP_ACK,
+                                     XW_TCP_SYN | XW_TCP_ACK, XW_TCP_ACK | XW_TCP_PSH, 0, 0xff };
+    const struct xw_tcp *c = conn_of(w, t, victim);
+    uint32_t away = (uint32_t)sim_pick(&w->rng, 1u << 24, (1u << 31) - (1u << 24)), wnd = xw_tcp_rcv_room(c);
+    struct xw_tcp_hdr h = likely(w, c);
+    h.flags = kinds[sim_below(&w->rng, sizeof kinds)];
+    h.ack = xw_seq((uint32_t)sim_u64(&w->rng));
+    h.seq = xw_seq_add(c->rcv_nxt, sim_below(&w->rng, 2) ? away : 0u - away);
+    if (h.flags & (XW_TCP_RST | XW_TCP_SYN) && sim_below(&w->rng, 2) && wnd > 1)
+        h.seq = xw_seq_add(c->rcv_nxt, (uint32_t)sim_pick(&w->rng, 1, wnd - 1)); /* a lucky guess: RFC 5961 */
+    inject(w, victim, &h, (uint32_t)sim_below(&w->rng, 100));
+}
+
+/* A peer that lies: what it reports was never sent, or lies before what it acknowledged. */
+static void forge_sack(struct sim_world *w, const struct sim_talk *t, unsigned victim) {
+    const struct xw_tcp *c = conn_of(w, t, victim);
+    struct xw_tcp_hdr h = likely(w, c);
+    uint32_t flight = xw_seq_dist(c->snd_nxt, c->snd_una);
+    if (!c->sack_on || !c->snd_wnd)
+        return;
+    h.ts_val = c->ts_recent; /* what is in the window and from the future would end it, by RFC 7323 */
+    h.opts |= XW_TCP_OPT_SACK;
+    h.sack_cnt = c->ts_on ? 3 : 4;
+    h.sack[3] = (struct xw_tcp_sack){ c->snd_una, c->snd_una };
+    h.sack[0].lo = xw_seq_add(c->snd_una, (uint32_t)sim_below(&w->rng, flight + 1));
+    h.sack[0].hi = xw_seq_add(c->snd_nxt, 1 + (uint32_t)sim_below(&w->rng, 1u << 30));
+    h.sack[1].lo = xw_seq_sub(c->snd_una, 1 + (uint32_t)sim_below(&w->rng, 1u << 30));
+    h.sack[1].hi = xw_seq_add(c->snd_una, (uint32_t)sim_below(&w->rng, flight + 1));
+    h.sack[2].lo = h.sack[0].hi;
+    h.sack[2].hi = xw_seq_add(c->snd_una, (uint32_t)sim_below(&w->rng, flight + 1)); /* backwards */
+    inject(w, victim, &h, 0);
+}
+
 /* RFC 5927: an error that quotes a sequence number that is not in flight. */
 static void forge_icmp(struct sim_world *w, const struct sim_talk *t, unsigned victim) {
-    uint16_t far = t->kind == SIM_SIMUL ? (uint16_t)(t->port + 1) : SIM_PORT;
-    bool client = victim == t->end[0].host;
+    const struct xw_tcp *c = conn_of(w, t, victim);
     uint8_t q[28], b[128];
     struct xw_ip4_hdr ip = { .src = SIM_IP(victim), .dst = SIM_IP(!victim), .hdr_len = 20, .total_len = 1400, .ttl = 60,
                              .proto = XW_IP4_PROTO_TCP };
     struct xw_icmp4_hdr icmp = { .type = XW_ICMP4_UNREACH, .code = (uint8_t)sim_below(&w->rng, 6), .rest = 68 };
-    const struct xw_tcp_tuple at = { SIM_IP(victim), SIM_IP(!victim), client ? t->port : far, client ? far : t->port };
-    const struct xw_tcp *c = xw_tcp_demux_find(w->host[victim].s->tcp, &at);
+    uint32_t mtu = c->path_mtu;
+    int error = c->soft_error;
     xw_ip4_emit(xw_mspan(q, 20), &ip);
-    xw_put_be16(q + 20, at.local_port);
-    xw_put_be16(q + 22, at.remote_port);
+    xw_put_be16(q + 20, c->tuple.local_port);
+    xw_put_be16(q + 22, c->tuple.remote_port);
     xw_put_be32(q + 24, c->snd_nxt.v + (uint32_t)sim_below(&w->rng, 1u << 30));
     uint8_t *m = body(w, victim, b);
     memcpy(m + XW_ICMP4_LEN, q, sizeof q);
     xw_icmp4_emit(xw_mspan(m, XW_ICMP4_LEN + sizeof q), &icmp, sizeof q);
     sim_host_input(w, victim, b, packet(w, victim, b, SIM_ROUTER, XW_IP4_PROTO_ICMP, XW_ICMP4_LEN + sizeof q));
+    SIM_TRUE(w, c->path_mtu == mtu && c->soft_error == error);
 }
 
 static void attack(struct sim_world *w) {
@@ -143,6 +180,8 @@ static void attack(struct sim_world *w) {
             forge_segment(w, t, n & 1);
             if (established(w, t))
                 forge_icmp(w, t, n & 1);
+            if (established(w, t))
+                forge_sack(w, t, n & 1);
         }
     }
 }

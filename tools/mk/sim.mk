@@ -23,3 +23,6 @@ sim-asan: ## the same under AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory FLAVOUR=asan run-sim
 run-sim: $(OUT)/sim/sim
 	@$< $(SIM_FLAGS) $(if $(SEED),-1 $(SEED),-f $(FIRST) -n $(SEEDS) -j $(JOBS))
+.PHONY: sim-mutants
+sim-mutants: ## break the stack in one place at a time: does the simulation notice?
+	@$(PY) tests/sim/mutants.py
