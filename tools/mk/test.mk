@@ -5,11 +5,12 @@ py-test: ext bpf
 	$(PY) -m pytest -q tests
 test: setup test-c py-test ## all the set-up, then the C and Python tests
 lint: ext ## ruff, and the project's own style check
-	.venv/bin/ruff check xdpws tools tests
+	.venv/bin/ruff check xdpws tools tests examples
 	$(PY) tools/style_check.py
 	$(PY) tools/compliance_check.py
 types: ext ## mypy --strict
 	.venv/bin/mypy --strict xdpws tools
+	.venv/bin/mypy --strict examples
 FEED ?=
 demo: setup ## the synthetic feed (or FEED=path) over xdp and socket, with a table
 	@$(PY) tools/demo.py --feed "$(FEED)"

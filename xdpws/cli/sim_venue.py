@@ -29,12 +29,15 @@ _OWN = (
     click.option("--cut-after", type=_COUNT, metavar="N", help="With --venue: cut after N messages of market data."),
     click.option("--cut", type=click.Choice((*DROPS, "close")), default=_DEFAULT.cut, show_default=True,
                  help="With --venue: how --cut-after cuts; close is a close frame with 1001."),
-    click.option("--gap-after", type=_COUNT, metavar="N", help="With --venue: leave out the message after N."),
+    click.option("--gap-after", type=_COUNT, metavar="N", help="With --venue: leave messages out after N."),
+    click.option("--gap", type=click.IntRange(min=1), default=_DEFAULT.gap, show_default=True, metavar="COUNT",
+                 help="With --venue: how many --gap-after leaves out."),
     click.option("--mute-after", type=_COUNT, metavar="N", help="With --venue: open but mute after N messages."),
     click.option("--restart-after", type=_COUNT, metavar="N",
                  help="With --venue: announce a restart after N messages, then close with 1012."),
 )
-VENUE_OPTIONS = ("limits", "time_scale", "faulty", "cut_after", "cut", "gap_after", "mute_after", "restart_after")
+VENUE_OPTIONS = ("limits", "time_scale", "faulty", "cut_after", "cut", "gap_after", "gap", "mute_after",
+                 "restart_after")
 """Parameters that need --venue."""
 _SHARED = ("rate", "seed", "host", "port", "plain", "cert_dir", "key_type")
 _ANYWAY = ("venue", "listen", "once", "as_json", "quiet", "rate", "seed", "plain", "cert_dir", "key_type")

@@ -26,7 +26,7 @@ class VenueConfig:
 
     Faults, on each of the first `faulty` connections, counted in messages of market data:
         cut_after       end the connection after so many; cut: "rst", "fin", or "close" with code 1001
-        gap_after       leave one out after so many
+        gap_after       leave `gap` of them out after so many
         mute_after      say nothing more after so many, but go on answering
         restart_after   announce a restart after so many, as the venue does, and close when its notice is over
     """
@@ -45,6 +45,7 @@ class VenueConfig:
     cut_after: int | None = None
     cut: str = "rst"
     gap_after: int | None = None
+    gap: int = 1
     mute_after: int | None = None
     restart_after: int | None = None
     close_timeout_s: float = 5.0
@@ -66,8 +67,8 @@ class VenueConfig:
         for name in ("cut_after", "gap_after", "mute_after", "restart_after"):
             if (getattr(self, name) or 0) < 0:
                 raise UsageError(f"{name}: {getattr(self, name)} is negative")
-        if self.faulty < 0 or self.close_timeout_s <= 0:
-            raise UsageError("faulty must not be negative, close_timeout_s must be positive")
+        if self.faulty < 0 or self.gap < 1 or self.close_timeout_s <= 0:
+            raise UsageError("faulty must not be negative, gap and close_timeout_s must be positive")
         with_limits(Rules(), self.limits)
 
     @property

@@ -109,7 +109,7 @@ class VenueSession:
             if is_data and self._faulty and self.moved == config.mute_after:
                 continue
             self.moved += is_data
-            if is_data and self._faulty and config.gap_after is not None and self.moved == config.gap_after + 1:
+            if is_data and self._faulty and self._left_out():
                 continue
             await self._peer.send(coded(out, self._rules))
             self._pushed_at = time.monotonic()
@@ -119,6 +119,10 @@ class VenueSession:
                 if self.moved == config.cut_after:
                     code = _GOING_AWAY if config.cut == "close" else 0
                     return await self._end(Cut(f"cut after {self.moved} messages, as asked", code), config.cut)
+
+    def _left_out(self) -> bool:
+        after, count = self._config.gap_after, self._config.gap
+        return after is not None and after < self.moved <= after + count
 
     async def _overflow(self) -> str:
         await self._full.wait()

@@ -1,0 +1,76 @@
+"""OKX order books: text pings, and a CRC-32 over the best 25 levels after every update."""
+from __future__ import annotations
+
+import asyncio
+import json
+import zlib
+from itertools import chain, zip_longest
+
+from common import begin, say
+
+import xdpws
+from xdpws.errors import ConnectionClosedError
+
+INSTRUMENTS = ("BTC-USDT", "ETH-USDT")
+
+
+class Book:
+    """Prices and sizes stay the venue's text: the checksum is over their digits."""
+
+    def __init__(self) -> None:
+        self.bids: dict[str, str] = {}
+        self.asks: dict[str, str] = {}
+
+    def apply(self, data: dict[str, list[list[str]]]) -> None:
+        for side, rows in ((self.bids, data["bids"]), (self.asks, data["asks"])):
+            for price, size, *_ in rows:
+                if float(size):
+                    side[price] = size
+                else:
+                    side.pop(price, None)
+
+    def checksum(self) -> int:
+        bids = sorted(self.bids.items(), key=lambda level: -float(level[0]))[:25]
+        asks = sorted(self.asks.items(), key=lambda level: float(level[0]))[:25]
+        levels = filter(None, chain.from_iterable(zip_longest(bids, asks)))
+        crc = zlib.crc32(":".join(chain.from_iterable(levels)).encode())
+        return crc - (1 << 32) if crc >> 31 else crc  # OKX gives it as a signed number
+
+
+async def subscribe(ws: xdpws.ClientConnection) -> None:
+    args = [{"channel": "books", "instId": name} for name in INSTRUMENTS]
+    await ws.send(json.dumps({"op": "subscribe", "args": args}))
+
+
+async def main() -> None:
+    run = begin("okx", "wss://ws.okx.com:8443/ws/v5/public")
+    async for ws in xdpws.connect(run.url, on_connect=subscribe, **run.connect):
+        run.opened(ws)
+        ping = asyncio.create_task(say(ws, "ping", 20))  # OKX cuts what is quiet for 30 s
+        books: dict[str, Book] = {}
+        try:
+            async for text in ws:
+                if text == "pong":
+                    continue
+                message = json.loads(text)
+                if "event" in message:
+                    if message["event"] != "subscribe":
+                        run.notice(message)
+                    continue
+                run.messages += 1
+                if message["arg"]["channel"].startswith("books"):
+                    name = message["arg"]["instId"]
+                    book = books.setdefault(name, Book()) if message["action"] == "update" else Book()
+                    books[name] = book
+                    book.apply(message["data"][0])
+                    if not run.check(book.checksum() == message["data"][0]["checksum"]):
+                        break  # the loop connects anew and gets a new snapshot
+                if run.done:
+                    run.finish()
+        except ConnectionClosedError as closed:
+            run.notice(closed)
+        finally:
+            ping.cancel()
+
+
+asyncio.run(main())
