@@ -195,8 +195,8 @@ void ws_tx_flush(struct xw_ws *ws) {
 
 void ws_tx_pong(struct xw_ws *ws, struct xw_span payload) {
     struct ws_tx *tx = &ws->tx;
-    if (tx->close_sent || tx->close_due)
-        return; /* RFC 6455 5.5.2: not after our close frame */
+    if (ws->close_rcvd || tx->shut_wanted)
+        return; /* RFC 6455 5.5.2: behind our own close frame still, behind the peer's not */
     if (tx->pong_due)
         ws_tx_flush(ws); /* every ping its pong while there is room; else the latest wins */
     tx->pong_due = true;

@@ -224,11 +224,76 @@ XT_TEST(we_close_first) {
     size_t n = xt_frame(in, 0x81, false, "late", 4);
     n += xt_frame(in + n, 0x89, false, "p", 1);
     xt_ws_feed(&t, in, n);
-    XT_WS(&t, "M1(late) PING(p)", "CLOSE(1000,done)");
+    XT_WS(&t, "M1(late) PING(p)", "CLOSE(1000,done) F10(p)"); /* RFC 6455 5.5.2: a pong, for no close frame came yet */
     close_in(1000, "done", false);
     peer_ends();
     XT_WS(&t, "CLOSING(1000,done) ENDED(0,1000,1000,ws,us)", "");
     xt_ws_free(&t);
+}
+
+/* RFC 6455 5.5.2: a ping behind the peer's close frame is not answered. */
+XT_TEST(no_pong_behind_the_peers_close) {
+    uint8_t in[32];
+    for (int server = 0; server < 2; server++) {
+        xt_ws_init(&t, &(struct xt_ws_opt){ .role = server ? XW_WS_SERVER : XW_WS_CLIENT });
+        size_t n = xt_frame(in, 0x89, server, "a", 1);
+        n += xt_frame(in + n, 0x88, server, "\x03\xe8", 2);
+        n += xt_frame(in + n, 0x89, server, "b", 1);
+        xt_ws_feed(&t, in, n);
+        peer_ends();
+        XT_WS(&t, "PING(a) CLOSING(1000,) ENDED(0,1000,1000,ws,peer)", "F10(a) CLOSE(1000,)");
+        xt_ws_free(&t);
+    }
+}
+
+/* Close frames of either side while a fragmented message of either side is open: the handshake is clean, the message is
+ * never told. */
+XT_TEST(closes_between_fragments) {
+    uint8_t in[32];
+    for (int server = 0; server < 2; server++)
+        for (int order = 0; order < 3; order++) {
+            xt_ws_init(&t, &(struct xt_ws_opt){ .role = server ? XW_WS_SERVER : XW_WS_CLIENT });
+            xt_ws_feed(&t, in, xt_frame(in, 0x01, server, "half", 4));
+            XT_EQ(xw_ws_send_frame(t.ws, 2, false, "ours", 4), 4);
+            if (order == 1)
+                XT_EQ(xw_ws_close(t.ws, 3001, "x", 1, t.now), 0);
+            close_in(1001, "", server);
+            if (order == 2)
+                XT_EQ(xw_ws_close(t.ws, 3001, "x", 1, t.now), 0); /* too late: nothing more is sent */
+            XT_EQ(xw_ws_send_frame(t.ws, 0, true, "rest", 4), XW_ECLOSED);
+            peer_ends();
+            XT_WS(&t, order == 1 ? "CLOSING(1001,) ENDED(0,1001,3001,ws,us)" : "CLOSING(1001,) ENDED(0,1001,1001,ws,peer)",
+                  order == 1 ? "f2(ours) CLOSE(3001,x)" : "f2(ours) CLOSE(1001,)");
+            xt_ws_free(&t);
+        }
+}
+
+/* A second close frame, another code in it, behind the first: the first counts. */
+XT_TEST(two_close_frames) {
+    uint8_t in[32];
+    xt_ws_init(&t, &(struct xt_ws_opt){ 0 });
+    size_t n = xt_frame(in, 0x88, false, "\x03\xe9", 2);
+    n += xt_frame(in + n, 0x88, false, "\x03\xea", 2);
+    xt_ws_feed(&t, in, n);
+    peer_ends();
+    XT_WS(&t, "CLOSING(1001,) ENDED(0,1001,1001,ws,peer)", "CLOSE(1001,)");
+    xt_ws_free(&t);
+}
+
+/* Our close frame is out; what the peer then does wrong still ends it, and no second close frame is sent. */
+XT_TEST(fault_behind_our_close) {
+    uint8_t in[32];
+    for (int server = 0; server < 2; server++) {
+        xt_ws_init(&t, &(struct xt_ws_opt){ .role = server ? XW_WS_SERVER : XW_WS_CLIENT });
+        XT_EQ(xw_ws_close(t.ws, 1000, NULL, 0, t.now), 0);
+        size_t n = xt_frame(in, 0x83, server, "x", 1);
+        n += xt_frame(in + n, 0x88, server, "\x03\xe8", 2);
+        xt_ws_feed(&t, in, n);
+        XT_EQ(t.bs.shuts, 1);
+        peer_ends();
+        XT_WS(&t, "ENDED(-10,1002,1000,ws,us)", "CLOSE(1000,)");
+        xt_ws_free(&t);
+    }
 }
 
 XT_TEST(bytes_after_the_close_frame_count_for_nothing) {
@@ -429,6 +494,8 @@ XT_MAIN(XT_RUN(answers_that_do_not_open), XT_RUN(head_that_never_ends), XT_RUN(e
         XT_RUN(body_is_not_waited_for_long), XT_RUN(frames_in_the_bytes_of_the_answer), XT_RUN(extension_not_offered),
         XT_RUN(waits_for_the_stream_to_open), XT_RUN(closed_before_it_opened), XT_RUN(arguments_are_checked),
         XT_RUN(server_refuses), XT_RUN(peer_closes_first), XT_RUN(peer_closes_without_a_code), XT_RUN(we_close_first),
+        XT_RUN(no_pong_behind_the_peers_close),
+        XT_RUN(closes_between_fragments), XT_RUN(two_close_frames), XT_RUN(fault_behind_our_close),
         XT_RUN(bytes_after_the_close_frame_count_for_nothing), XT_RUN(server_ends_the_stream_itself),
             XT_RUN(close_time_out),
         XT_RUN(stream_that_does_not_end), XT_RUN(flood_does_not_defer_the_time_out), XT_RUN(stream_fails),

@@ -135,11 +135,11 @@ static void take(size_t n, bool server) {
         XW_ASSERT(rc >= 0);
         if (!rc || r.out_len - h.hdr_len < h.len)
             return;
-        XW_ASSERT(!r.close_out);
+        XW_ASSERT(!r.close_out || h.opcode == XW_WS_OP_PONG); /* pongs may follow our close frame */
         XW_ASSERT((h.opcode & 8) || (h.opcode == 0) == r.in_msg);
         if (!(h.opcode & 8))
             r.in_msg = !h.fin;
-        r.close_out = h.opcode == XW_WS_OP_CLOSE;
+        r.close_out |= h.opcode == XW_WS_OP_CLOSE;
         r.out_len -= h.hdr_len + (size_t)h.len;
         memmove(r.out, r.out + h.hdr_len + h.len, r.out_len);
     }
