@@ -58,3 +58,35 @@ def test_faults_are_found(row: str, fault: str) -> None:
 def test_wrong_sums_are_found() -> None:
     text = table().replace("119 done", "118 done")
     assert list(check.faults(text, SOURCES)) == ["the sums at the top should be [119, 0, 0]"]
+
+
+def ws_table(change: dict[str, str] | None = None) -> str:
+    """As `table`, of the WebSocket page."""
+    idents = [f"{rfc} {section}a" for rfc, sections in check.SECTIONS.items() for section in sections]
+    rows = {i: f"| {i} | text | done | `test_a.c:one` | |" for i in idents}
+    rows.update(change or {})
+    sums = f"{len(idents)} done, 0 deviations with their reason, 0 not applicable"
+    return "\n".join([sums, *(row for row in rows.values() if row), ""])
+
+
+def test_good_ws_table() -> None:
+    assert list(check.faults(ws_table(), SOURCES, check.WS)) == []
+
+
+@pytest.mark.parametrize(("row", "fault"), [
+    ("", "6455 5.5.1: no row"),
+    ("| 6455 5.5.1b | text | done | `test_a.c:one` | |", "6455 5.5.1: the letters b have a gap"),
+    ("| 6455 5.5.1a | text | done | `test_a.py:one` | |", "6455 5.5.1a: there is no test_a.py"),
+    ("| 6455 5.5.1a | text | done | `test_b.py:one` | |", "6455 5.5.1a: test_b.py has no test one"),
+    ("| 6455 1.5a | text | done | `test_a.c:one` | |", "6455 1.5a: no section with requirements"),
+    ("| 6455 5.5.1a | text | deviation | | |", "6455 5.5.1a: deviation, but not why"),
+])
+def test_faults_of_ws_are_found(row: str, fault: str) -> None:
+    sources = SOURCES | {"test_b.py": "async def two(x):\n"}
+    assert fault in list(check.faults(ws_table({"6455 5.5.1a": row}), sources, check.WS))
+
+
+def test_python_tests_are_found() -> None:
+    row = "| 6455 5.5.1a | text | done | `test_b.py:two` | |"
+    sources = SOURCES | {"test_b.py": "async def two(x):\n"}
+    assert list(check.faults(ws_table({"6455 5.5.1a": row}), sources, check.WS)) == []
