@@ -288,6 +288,8 @@ struct xw_conn_info {
     uint64_t retransmits, fast_retransmits, timeouts, dup_acks, ooo_segs, dup_segs, zero_windows, probes;
     char cipher[64];            /* TLS cipher suite, OpenSSL's name; "" */
     char tls_engine[16];        /* who does the records: "own", "openssl"; "" before the handshake is done */
+    uint32_t local_ip;          /* 0: not IPv4, or not known */
+    uint32_t pad;
     char tls_library[16];       /* who does their cryptography: "ipsec-mb", "evp", "openssl"; "" as above */
 };
 int xw_conn_info(struct xw_engine *e, uint32_t id, struct xw_conn_info *out);

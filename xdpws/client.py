@@ -118,6 +118,9 @@ class _Handler:
     def on_rejected(self, answer: bytes) -> None:
         self.session.rejected = parse_response(answer)
 
+    def on_request(self, head: bytes, status: int) -> None:
+        """Clients get none."""
+
     def on_readable(self) -> None:
         """WebSocket connections have none."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -98,6 +99,46 @@ def deflate_options(compression: Compression) -> DeflateOptions | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Keepalive:
+    """Pings of the application, for venues that want a message instead of a ping frame.
+
+    message: what is sent, str as text, bytes as binary, or a function that makes the next one (for a running number).
+    interval_s: seconds between two. answer: the message that answers it, or a function that tells by the bytes of a
+    message; None: nobody waits for one. timeout_s: the connection is closed (1011) when no answer came for so long
+    after a ping; None: never. deliver: give answers to recv() too; otherwise they are swallowed. An answer is no data
+    for idle_timeout.
+
+    `connect(keepalive="text:ping")` is Keepalive("ping", answer="pong"), as OKX and Bitget want it; "text:" or
+    "binary:" with other words send those and wait for no answer.
+    """
+
+    message: str | bytes | Callable[[], str | bytes]
+    interval_s: float = 20.0
+    answer: str | bytes | Callable[[bytes], bool] | None = None
+    timeout_s: float | None = 20.0
+    deliver: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.interval_s > 0:
+            raise UsageError(f"interval_s is {self.interval_s}; it must be above 0")
+        if self.timeout_s is not None and not self.timeout_s > 0:
+            raise UsageError(f"timeout_s is {self.timeout_s}; it must be above 0 or None")
+        if not isinstance(self.message, str | bytes) and not callable(self.message):
+            raise UsageError(f"message is {self.message!r}; it must be str, bytes or a function")
+
+    @classmethod
+    def parse(cls, value: str | Keepalive | None) -> Keepalive | None:
+        """What the parameter `keepalive` stands for; UsageError if it is nothing that exists."""
+        if value is None or isinstance(value, Keepalive):
+            return value
+        kind, colon, words = value.partition(":")
+        if not colon or not words or kind not in ("text", "binary"):
+            raise UsageError(f"keepalive is {value!r}; it must be 'text:WORDS', 'binary:WORDS' or a Keepalive")
+        answer = {"ping": "pong", "PING": "PONG"}.get(words)
+        return cls(words, answer=answer) if kind == "text" else cls(words.encode(), answer=answer)
+
+
+@dataclass(frozen=True, slots=True)
 class XdpOptions:
     """How to attach to an interface.
 
@@ -140,17 +181,20 @@ class XdpOptions:
 class TlsOptions:
     """How TLS is done. Chain and name are verified unless verify is False.
 
-    ca_file, ca_dir: PEM bundle or hashed directory instead of the system's store. minimum, maximum: protocol versions.
-    ciphers: OpenSSL list for TLS 1.2; ciphersuites: for TLS 1.3; groups: key exchange groups. cert_file, key_file:
-    client certificate. keylog_file: NSS key log to append to. pins: SHA-256 of accepted SubjectPublicKeyInfo, as 32
-    bytes, hex, base64, "sha256/base64" or "sha256//base64".
-    engine: who protects the records after the handshake. "own": xdpws, for AES-GCM and ChaCha20-Poly1305 of TLS 1.2 and
-    1.3 (a connection with another suite fails); "openssl": OpenSSL; "auto": xdpws where it serves, else OpenSSL.
+    ca_file, ca_dir, ca_data: PEM bundle, hashed directory, or the PEM itself, instead of the system's store. minimum,
+    maximum: protocol versions. ciphers: OpenSSL list for TLS 1.2; ciphersuites: for TLS 1.3; groups: key exchange
+    groups. cert_file, key_file: our certificate: a client's if the server asks for it; a server must have one. A
+    server demands and verifies client certificates if ca_file, ca_dir or ca_data say by whom they are signed.
+    keylog_file: NSS key log to append to. pins: SHA-256 of accepted SubjectPublicKeyInfo, as 32 bytes, hex, base64,
+    "sha256/base64" or "sha256//base64". engine: who protects the records after the handshake. "own": xdpws, for
+    AES-GCM and ChaCha20-Poly1305 of TLS 1.2 and 1.3 (a connection with another suite fails); "openssl": OpenSSL;
+    "auto": xdpws where it serves, else OpenSSL.
     """
 
     verify: bool = True
     ca_file: str | None = None
     ca_dir: str | None = None
+    ca_data: str | None = None
     minimum: TlsVersion = "1.2"
     maximum: TlsVersion = "1.3"
     ciphers: str | None = None
@@ -170,6 +214,8 @@ class TlsOptions:
             raise UsageError("minimum is above maximum: no TLS version is left")
         if self.cert_file is None and self.key_file is not None:
             raise UsageError("key_file is given without cert_file")
+        if self.ca_data is not None and self.ca_file is not None:
+            raise UsageError("give ca_file or ca_data, not both")
         for pin in self.pins:
             pin_bytes(pin)
 

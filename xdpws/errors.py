@@ -14,8 +14,9 @@ from xdpws.http import Close, Response
 
 __all__ = [
     "Close", "ConcurrencyError", "ConnectError", "ConnectionClosed", "ConnectionClosedError", "ConnectionClosedOK",
-    "InternalError", "InvalidHandshake", "InvalidMessage", "InvalidStatus", "InvalidURI", "OpenTimeout", "Response",
-    "SetupError", "TlsError", "UsageError", "WebSocketException", "XdpwsError",
+    "InternalError", "InvalidHandshake", "InvalidMessage", "InvalidProxy", "InvalidProxyMessage", "InvalidProxyStatus",
+    "InvalidStatus", "InvalidURI", "NegotiationError", "OpenTimeout", "PayloadTooBig", "ProtocolError", "ProxyError",
+    "Response", "SecurityError", "SetupError", "TlsError", "UsageError", "WebSocketException", "XdpwsError",
 ]
 
 
@@ -74,6 +75,18 @@ class InvalidURI(WebSocketException, UsageError):
         return f"{self.uri} is not a valid WebSocket URI: {self.msg}"
 
 
+class InvalidProxy(WebSocketException, UsageError):
+    """`proxy` is not the address of a proxy; `msg` says why."""
+
+    def __init__(self, proxy: str, msg: str) -> None:
+        super().__init__(proxy, msg)
+        self.proxy = proxy
+        self.msg = msg
+
+    def __str__(self) -> str:
+        return f"{self.proxy} isn't a valid proxy: {self.msg}"
+
+
 class InvalidHandshake(WebSocketException):
     """The connection was not established: refused, TLS failure, or an answer that is no upgrade."""
 
@@ -105,13 +118,52 @@ class InvalidMessage(InvalidHandshake):
     """The answer to the upgrade is not acceptable: no HTTP, a wrong accept key, something that was not offered."""
 
 
+class SecurityError(InvalidHandshake):
+    """A redirect that is not followed: to an address without TLS, or one of too many."""
+
+
+class NegotiationError(InvalidHandshake):
+    """Raised by a server's select_subprotocol: no subprotocol suits; the client gets 400."""
+
+
+class ProxyError(InvalidHandshake):
+    """The proxy did not connect us; below it, why."""
+
+
+class InvalidProxyMessage(ProxyError):
+    """The proxy's answer to CONNECT is no HTTP."""
+
+
+class InvalidProxyStatus(ProxyError):
+    """The proxy refused CONNECT; `response` is its answer."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response)
+        self.response = response
+
+    def __str__(self) -> str:
+        return f"proxy rejected connection: HTTP {self.response.status_code}"
+
+
+class ProtocolError(WebSocketException):
+    """What the peer sent breaks the protocol. It is the `__cause__` of a ConnectionClosedError, never raised alone."""
+
+
+class PayloadTooBig(WebSocketException):
+    """A message is longer than max_size. It is the `__cause__` of a ConnectionClosedError, never raised alone."""
+
+
 class ConcurrencyError(WebSocketException, RuntimeError):
-    """Two tasks receive from one connection at a time."""
+    """Two tasks receive from one connection at a time, or a ping repeats the data of one that is under way."""
 
 
 class ConnectionClosed(WebSocketException):
-    """The connection ended. `rcvd` and `sent` are the close frames, None when there was none; `closed_text` says
-    more."""
+    """The connection ended.
+
+    `rcvd` and `sent` are the close frames, None when there was none; `rcvd_then_sent` tells their order, None unless
+    there were both. `closed_text` says more for people, and `__cause__` is what went wrong: ProtocolError,
+    PayloadTooBig, TlsError, ConnectError, or nothing.
+    """
 
     def __init__(self, rcvd: Close | None, sent: Close | None, rcvd_then_sent: bool | None = None,
                  closed_text: str = "") -> None:

@@ -1,13 +1,23 @@
 """Header fields that a user adds to the upgrade request."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from xdpws.errors import UsageError
 
 _OURS = frozenset({"host", "upgrade", "connection", "sec-websocket-key", "sec-websocket-version",
                    "sec-websocket-protocol", "sec-websocket-extensions", "content-length", "transfer-encoding"})
 _TCHAR = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+def check_subprotocols(subprotocols: Sequence[str] | None) -> tuple[str, ...]:
+    """The names as they are; UsageError for one that is no token, or a string where a sequence is wanted."""
+    if isinstance(subprotocols, str):
+        raise UsageError("subprotocols must be a list, not a str")
+    for name in subprotocols or ():
+        if not name or not _TCHAR.issuperset(name):
+            raise UsageError(f"{name!r} is not the name of a subprotocol")
+    return tuple(subprotocols or ())
 
 
 def header_lines(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> str:

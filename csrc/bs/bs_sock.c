@@ -34,6 +34,7 @@ struct sock {
     int tx_errno;                /* why sending ended early; reported when reading has ended */
     bool rx_eof, tx_shut, fin_sent;
     uint16_t local_port;
+    uint32_t local_ip;           /* host byte order; 0: not IPv4 */
     struct xw_bytering *rcv, *snd;
     uint64_t (*clock)(void *arg);
     void *clock_arg;
@@ -292,6 +293,8 @@ static void note_local_port(struct sock *s) {
     socklen_t len = sizeof a;
     if (!getsockname(s->fd, (struct sockaddr *)&a, &len) && (a.sin_family == AF_INET || a.sin_family == AF_INET6))
         s->local_port = ntohs(a.sin_port); /* at the same place in both */
+    if (a.sin_family == AF_INET)
+        s->local_ip = ntohl(a.sin_addr.s_addr);
 }
 
 static struct sock *alloc_sock(const struct xw_bs_sock_cfg *cfg, struct xw_bytering *rcv, struct xw_bytering *snd) {
@@ -396,6 +399,7 @@ void xw_bs_sock_info(const struct xw_bs *b, struct xw_conn_info *out) {
     out->tcp_state = s->fd >= 0 ? ti.tcpi_state : STATE_CLOSE;
     out->ca_state = ti.tcpi_ca_state;
     out->local_port = s->local_port;
+    out->local_ip = s->local_ip;
     out->mss = (uint16_t)(ti.tcpi_snd_mss < UINT16_MAX ? ti.tcpi_snd_mss : UINT16_MAX);
     out->srtt_us = ti.tcpi_rtt;
     out->rttvar_us = ti.tcpi_rttvar;

@@ -8,6 +8,7 @@ void xw_conn_info_fill(const struct xw_conn *c, struct xw_conn_info *out) {
     if (c->tcp) {
         xw_tcp_info(c->tcp, out);
         out->local_port = xw_tcp_tuple(c->tcp)->local_port;
+        out->local_ip = xw_tcp_tuple(c->tcp)->local_ip;
     } else {
         xw_bs_sock_info(c->lower, out);
     }

@@ -73,7 +73,7 @@ def test_queue_of_many_small_messages_is_bounded() -> None:
 
     async def main() -> None:
         async with server(flood) as url, dial(url, max_queue=4) as ws:
-            await until(lambda: ws._paused)
+            await until(lambda: ws.paused)
             await asyncio.sleep(0.05)
             assert len(ws._queue) <= 4 + 64  # what one poll of the engine had already shown
             for i in range(20_000):
@@ -329,7 +329,7 @@ def test_keepalive_does_not_blame_the_peer_for_our_full_queue() -> None:
 
     async def main() -> None:
         async with server(flood) as url, dial(url, max_queue=1, ping_interval=0.02, ping_timeout=0.05) as ws:
-            await until(lambda: ws._paused)
+            await until(lambda: ws.paused)
             await asyncio.sleep(0.4)
             assert ws.state is State.OPEN
             for i in range(100):

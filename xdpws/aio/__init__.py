@@ -1,6 +1,7 @@
-"""The asyncio face: `connect` and what it gives. Names and behaviour as users of `websockets` know them."""
+"""The asyncio face: `connect`, `serve` and what they give. Names and behaviour as users of `websockets` know them."""
 from xdpws.aio.connect import connect
-from xdpws.aio.connection import ClientConnection
+from xdpws.aio.connection import ClientConnection, Connection
 from xdpws.aio.reconnect import Backoff
+from xdpws.aio.state import State
 
-__all__ = ["Backoff", "ClientConnection", "connect"]
+__all__ = ["Backoff", "ClientConnection", "Connection", "State", "connect"]

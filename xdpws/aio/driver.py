@@ -16,15 +16,22 @@ from xdpws.stack.runtime import Runtime
 
 _ROUNDS = 32  # polls in a row before other tasks of the loop get their turn
 
-_Drivers = dict[XdpOptions | None, "Driver"]
+CLIENT = EngineConfig(max_conns=256)
+"""The engine of a loop's clients."""
+SERVER = EngineConfig(max_conns=4096, rcvbuf_len=1 << 16, plain_len=1 << 16)
+"""The engine of a loop's servers: many connections, none of them a flood."""
+
+_Key = tuple[XdpOptions | None, EngineConfig]
+_Drivers = dict[_Key, "Driver"]
 _drivers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Drivers] = weakref.WeakKeyDictionary()
 
 
 class Driver:
     """One runtime in one loop; `acquire` and `release` count its users."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, xdp: XdpOptions | None) -> None:
-        self.runtime = Runtime(EngineConfig(max_conns=256), xdp)
+    def __init__(self, loop: asyncio.AbstractEventLoop, key: _Key) -> None:
+        self._key = key
+        self.runtime = Runtime(key[1], key[0])
         self._loop = loop
         self._users = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -34,13 +41,14 @@ class Driver:
         self._guard = loop.create_task(self._until_the_loop_ends(), name="xdpws driver")
 
     @classmethod
-    def acquire(cls, xdp: XdpOptions | None) -> Driver:
+    def acquire(cls, xdp: XdpOptions | None, config: EngineConfig = CLIENT) -> Driver:
         """The running loop's driver for these options."""
         loop = asyncio.get_running_loop()
         mine = _drivers.setdefault(loop, {})
-        if xdp not in mine:
-            mine[xdp] = cls(loop, xdp)
-        driver = mine[xdp]
+        key = (xdp, config)
+        if key not in mine:
+            mine[key] = cls(loop, key)
+        driver = mine[key]
         driver._users += 1
         return driver
 
@@ -52,7 +60,7 @@ class Driver:
             while self._users and any(not task.get_name().startswith("xdpws") for task in asyncio.all_tasks()):
                 await asyncio.sleep(0.01)
             if self._users:
-                _drivers.get(self._loop, {}).pop(self.runtime.xdp, None)
+                _drivers.get(self._loop, {}).pop(self._key, None)
                 self._close()
             raise
 
@@ -65,8 +73,8 @@ class Driver:
 
     def _retire(self) -> None:
         if self._users == 0:
-            if _drivers.get(self._loop, {}).get(self.runtime.xdp) is self:
-                del _drivers[self._loop][self.runtime.xdp]
+            if _drivers.get(self._loop, {}).get(self._key) is self:
+                del _drivers[self._loop][self._key]
             self._close()
 
     def _close(self) -> None:

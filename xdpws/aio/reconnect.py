@@ -14,13 +14,14 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from dataclasses import dataclass
 
-from xdpws.aio.connection import ClientConnection
+from xdpws.aio.connection import ClientConnection, LoggerLike
 from xdpws.aio.driver import Driver
 from xdpws.config import XdpOptions
-from xdpws.errors import ConnectError, InvalidStatus, OpenTimeout, SetupError, UsageError
+from xdpws.errors import ConnectionClosed, InvalidStatus, SetupError, UsageError
 
 _RETRY_STATUS = frozenset({429, 500, 502, 503, 504})
 
@@ -61,11 +62,12 @@ class Backoff:
 def process_exception(error: Exception) -> Exception | None:
     """The default of connect(process_exception=...): None to try again, or the exception to end with.
 
-    Tried again: no connection (refused, unreachable, reset, timed out), a name that does not resolve now, and the
-    answers 429, 500, 502, 503 and 504. Everything else does not get better by itself: a certificate that does not
-    verify, another HTTP status, a wrong answer to the upgrade, the caller's own mistakes.
+    Tried again: no connection (refused, unreachable, reset, timed out), a name that does not resolve now, a
+    connection that ended while on_connect subscribed, and the answers 429, 500, 502, 503 and 504. Everything else
+    does not get better by itself: a certificate that does not verify, another HTTP status, a wrong answer to the
+    upgrade, the caller's own mistakes.
     """
-    if isinstance(error, ConnectError | OpenTimeout):
+    if isinstance(error, OSError | TimeoutError | ConnectionClosed):
         return None
     if isinstance(error, InvalidStatus) and error.response.status_code in _RETRY_STATUS:
         return None
@@ -75,33 +77,58 @@ def process_exception(error: Exception) -> Exception | None:
 
 
 async def reconnecting(open_one: Callable[[], Awaitable[ClientConnection]], xdp: XdpOptions | None, backoff: Backoff,
+                       delays: Callable[[], Generator[float]] | None,
                        judge: Callable[[Exception], Exception | None],
-                       on_connect: Callable[[ClientConnection], Awaitable[object]] | None) -> AsyncIterator[
-                           ClientConnection]:
-    """Connections one after another, for ever; see the module. `judge` as `process_exception`."""
+                       on_connect: Callable[[ClientConnection], Awaitable[object]] | None,
+                       logger: LoggerLike) -> AsyncIterator[ClientConnection]:
+    """Connections one after another, for ever; see the module. `judge` as `process_exception`, `delays` as connect's
+    reconnect_delays, which then counts instead of `backoff`."""
     driver = Driver.acquire(xdp)
     rng = random.SystemRandom()
     failures = 0
+    series: Generator[float] | None = None
     try:
         while True:
-            await asyncio.sleep(backoff.delay(failures, rng))
+            delay = backoff.delay(failures, rng)
+            if delays is not None:
+                series = None if failures == 0 else series or delays()
+                delay = 0.0 if series is None else next(series)
+            if failures:
+                logger.info("reconnecting in %.1f seconds", delay)
+            await asyncio.sleep(delay)
             try:
                 connection = await open_one()
+                opened = time.monotonic()
+                if on_connect is not None:
+                    await _prepare(connection, on_connect)
             except Exception as error:
-                fatal = judge(error)
-                if fatal is error:
-                    raise
-                if fatal is not None:
-                    raise fatal from error
+                _judge(error, judge)
+                logger.info("connect failed: %s", traceback.format_exception_only(error)[0].strip())
                 failures += 1
                 continue
-            opened = time.monotonic()
             try:
-                if on_connect is not None:
-                    await on_connect(connection)
                 yield connection
             finally:
                 await connection.close()
-            failures = 1 if time.monotonic() - opened >= backoff.stable_s else failures + 1
+            stable = time.monotonic() - opened >= backoff.stable_s
+            failures = 1 if stable else failures + 1
+            series = None if stable else series
     finally:
         driver.release()
+
+
+async def _prepare(connection: ClientConnection, on_connect: Callable[[ClientConnection], Awaitable[object]]) -> None:
+    try:
+        await on_connect(connection)
+    except BaseException:
+        connection.begin_close(1011)
+        raise
+
+
+def _judge(error: Exception, judge: Callable[[Exception], Exception | None]) -> None:
+    """Raise what ends it, if anything does."""
+    fatal = judge(error)
+    if fatal is error:
+        raise error
+    if fatal is not None:
+        raise fatal from error

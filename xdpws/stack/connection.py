@@ -53,6 +53,9 @@ class Handler(Protocol):
     def on_rejected(self, answer: bytes) -> None:
         """The upgrade was answered with something else: head and beginning of the body. on_closed follows."""
 
+    def on_request(self, head: bytes, status: int) -> None:
+        """Server: a client's request, to be answered by `Connection.answer`; status: what we would answer."""
+
     def on_readable(self) -> None:
         """Raw stream: there is something to read, or its end."""
 
@@ -94,6 +97,27 @@ class Connection:
         """Continue a message that was taken in part; returns how many bytes were taken."""
         rc: int = lib.xw_conn_send_more(self._handle(), self.id, ffi.from_buffer(data), len(data), time.monotonic_ns())
         return 0 if rc in (Err.EAGAIN, Err.ECLOSED) else check(rc, "send")
+
+    def send_frame(self, opcode: int, fin: bool, data: bytes | bytearray | memoryview) -> int:
+        """As send, for one frame of a message that the caller cuts: opcode 0 behind the first."""
+        rc: int = lib.xw_conn_send_frame(self._handle(), self.id, opcode, int(fin), ffi.from_buffer(data), len(data),
+                                         time.monotonic_ns())
+        return -1 if rc in (Err.EAGAIN, Err.ECLOSED) else check(rc, "send")
+
+    def hello(self) -> bytes:
+        """The head that we send in the handshake: the request (client, before it is answered), or the answer that we
+        would give (server, between on_request and answer). b"" at other times."""
+        out = ffi.new("char[]", 16384)
+        rc: int = lib.xw_conn_hello(self._handle(), self.id, out, len(out))
+        return b"" if rc == Err.ESTATE else bytes(ffi.buffer(out, check(rc, "read the handshake")))
+
+    def answer(self, data: bytes) -> None:
+        """Server: answer the request with a whole HTTP answer. 101 opens the connection, another status ends it."""
+        if self.closed is None:
+            rc: int = lib.xw_conn_answer(self._handle(), self.id, ffi.from_buffer(data), len(data),
+                                         time.monotonic_ns())
+            if rc != Err.ECLOSED:
+                check(rc, "answer the request")
 
     def close(self, code: int = 0, reason: str = "") -> None:
         """Begin the close handshake (WebSocket) or end both directions after what was sent (raw)."""

@@ -144,6 +144,8 @@ class Loop:
             handler.on_closing(event.code, _bytes(event).decode("utf-8", "replace"))
         elif kind == lib.XW_EV_REJECTED:
             handler.on_rejected(_bytes(event))
+        elif kind == lib.XW_EV_REQUEST:
+            handler.on_request(_bytes(event), event.code)
         elif kind == lib.XW_EV_READABLE:
             handler.on_readable()
         elif kind == lib.XW_EV_WRITABLE:

@@ -35,9 +35,19 @@ class WsRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Adopted:
+    """A connected stream socket to go on from; fd stays the caller's, who may close it after `Runtime.open`. server: it
+    was accepted, and the peer is a client. why: the transport's reason, for people."""
+
+    fd: int
+    server: bool = False
+    why: str = "a socket was given"
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
-    """What to connect to. server_name: SNI and the name in the certificate. ws None: a raw stream. Times in seconds,
-    0: none."""
+    """What to connect to; with `adopt`, address and port only name the peer. server_name: SNI and the name in the
+    certificate. ws None: a raw stream. Times in seconds, 0: none."""
 
     address: IPv4Address
     port: int
@@ -49,6 +59,7 @@ class Target:
     close_timeout_s: float = 10.0
     local_address: IPv4Address | None = None
     local_port: int = 0
+    adopt: Adopted | None = None
 
     @property
     def name(self) -> str:
@@ -89,7 +100,7 @@ class Runtime:
         """Start connecting; `handler` is told how it goes. Raises SetupError when the transport asked for cannot be
         had."""
         self.engine.check_thread()
-        path, reason = self._choose(target, transport)
+        path, reason = (None, target.adopt.why) if target.adopt else self._choose(target, transport)
         user = self.loop.reserve()
         keep: list[Any] = []
         cfg = self._cfg(target, path, user, keep)
@@ -145,6 +156,8 @@ class Runtime:
             "tls": target.tls.handle if target.tls else ffi.NULL, "server_name": string(target.server_name),
             "open_timeout_ns": int(target.open_timeout_s * 1e9), "close_timeout_ns": int(target.close_timeout_s * 1e9),
             "user": user}
+        if target.adopt is not None:
+            fields |= {"adopt": 1, "adopt_fd": target.adopt.fd, "ws_server": int(target.adopt.server)}
         if target.ws is not None:
             fields |= {"proto": lib.XW_PROTO_WS, "check_utf8": int(target.ws.check_utf8),
                        "ws_request": string(target.ws.resource), "ws_host": string(target.ws.host),

@@ -49,6 +49,9 @@ class _State:
     def on_rejected(self, answer: bytes) -> None:
         """Raw streams have none."""
 
+    def on_request(self, head: bytes, status: int) -> None:
+        """Raw streams have none."""
+
     def on_readable(self) -> None:
         """Readers look by themselves."""
 
