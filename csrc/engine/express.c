@@ -86,7 +86,7 @@ unsigned xw_express_records(struct xw_engine *e, struct xw_conn *c, struct xw_ex
                             unsigned max) {
     struct xw_tls_read r;
     unsigned n = 0;
-    while (n < max && xw_ws_simple(c->ws, xw_bytering_len(&c->plain))) {
+    while (n < max && (src->in_ring || src->in.len) && xw_ws_simple(c->ws, xw_bytering_len(&c->plain))) {
         if (src->in_ring) {
             src->in = c->lower->ops->peek(c->lower);
             if (!ring_stamps(c, src->in, src))

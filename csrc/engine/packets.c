@@ -122,6 +122,27 @@ static bool segment_send(struct xw_engine *e, const struct xw_tcp_seg *g, struct
     return true;
 }
 
+/* The segment of the connection whose turn it is, when tcp/fast.h serves: written where it leaves. False: look by the long
+ * way. */
+static bool straight_out(struct xw_engine *e, uint64_t now_ns) {
+    struct xw_tcp *t = xw_tcp_fast_turn(e->tcp);
+    struct xw_conn *c = t ? xw_tcp_user(t) : NULL;
+    uint32_t len = c && e->express ? xw_tcp_fast_len(t) : 0;
+    struct xw_txbuf b;
+    if (!len || xw_net_route(e->net, c->hop.dst, &c->hop) || !frame_get(e, &b))
+        return false;
+    const struct xw_tcp_opts *o = xw_tcp_opts(t);
+    struct xw_net_ip ip = { .proto = 6, .tos = o->tos, .ttl = o->ttl, .df = true };
+    int head = xw_net_eth_ip(e->net, &c->hop, xw_mspan(b.data, b.cap), len, &ip, now_ns);
+    if (head < 0) {
+        e->dev->ops->tx_cancel(e->dev, &b);
+        return false;
+    }
+    xw_tcp_fast_emit(t, now_ns, b.data + head);
+    e->dev->ops->tx_submit(e->dev, &b, (uint32_t)head + len);
+    return true;
+}
+
 static void held_send(struct xw_engine *e, uint64_t now_ns) {
     struct xw_txbuf b;
     e->any_held = false;
@@ -134,34 +155,45 @@ static void held_send(struct xw_engine *e, uint64_t now_ns) {
     }
 }
 
-void xw_packets_transmit(struct xw_engine *e, uint64_t now_ns) {
+/* What the network layer has to send by itself. */
+static void net_out(struct xw_engine *e, uint64_t now_ns) {
     struct xw_txbuf b;
-    struct xw_tcp_seg g;
-    bool starved = false;
-    while (xw_net_pending(e->net)) {
-        if (!frame_get(e, &b))
-            break;
+    while (frame_get(e, &b)) {
         size_t len = xw_net_output(e->net, xw_mspan(b.data, b.cap), now_ns);
         if (!len) {
             e->dev->ops->tx_cancel(e->dev, &b);
-            break;
+            return;
         }
         e->dev->ops->tx_submit(e->dev, &b, (uint32_t)len);
     }
-    if (e->any_held)
-        held_send(e, now_ns);
+}
+
+/* Segments by the long way. True: there was no frame for the next. */
+static bool tcp_out(struct xw_engine *e, uint64_t now_ns) {
+    struct xw_txbuf b;
+    struct xw_tcp_seg g;
     while (xw_tcp_pending(e->tcp)) {
         if (!frame_get(e, &b)) {
             e->drops[XW_DROP_TX_NO_FRAME]++;
-            starved = true;
-            break;
+            return true;
         }
         if (!xw_tcp_output(e->tcp, now_ns, &g)) {
             e->dev->ops->tx_cancel(e->dev, &b);
-            break;
+            return false;
         }
         segment_send(e, &g, &b, now_ns);
     }
+    return false;
+}
+
+void xw_packets_transmit(struct xw_engine *e, uint64_t now_ns) {
+    if (xw_net_pending(e->net))
+        net_out(e, now_ns);
+    if (e->any_held)
+        held_send(e, now_ns);
+    while (straight_out(e, now_ns)) {
+    }
+    bool starved = tcp_out(e, now_ns);
     e->dev->ops->tx_flush(e->dev);
     /* Without a frame, or with a full send buffer, trying at once would spin: the device's deadline says when. */
     e->tx_pending = !starved && (xw_tcp_pending(e->tcp) || xw_net_pending(e->net));

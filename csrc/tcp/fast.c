@@ -21,7 +21,7 @@ static bool options_fit(const struct xw_tcp *c, const uint8_t *h, uint32_t hdr_l
 /* The state that the straight line is for. */
 static bool state_fits(const struct xw_tcp *c, uint32_t len) {
     return c->state == XW_TCP_ESTABLISHED && !c->ooo_cnt && !c->fin_known && !c->rcv_closed && c->stk->cfg.fast_path &&
-           len && len <= xw_bytering_room(c->rcv);
+           len && len <= xw_tcp_rcv_room(c);
 }
 
 /* The peer's ACK or window says something new: as in_synchronized of in.c does it. */
@@ -82,6 +82,79 @@ void xw_tcp_fast_put(struct xw_tcp *c, struct xw_span data, size_t used, const s
     xw_bytering_write(r, data.p, data.len);
     xw_tcp_stamp_put(c, r->tail, stamp);
     xw_tcp_event(c, XW_TCP_EV_READABLE);
+}
+
+/* ---- out --------------------------------------------------------------------------------------------------------- */
+
+struct xw_tcp *xw_tcp_fast_turn(const struct xw_tcp_stack *s) {
+    struct xw_tcp_link *l = s->out_list.next;
+    if (s->reply_cnt || l == &s->out_list)
+        return NULL;
+    return (struct xw_tcp *)(void *)((uint8_t *)l - offsetof(struct xw_tcp, out_link));
+}
+
+/* Queued and never sent. */
+static uint64_t unsent(const struct xw_tcp *c) { return c->snd->tail - xw_tcp_off_of(c, c->snd_nxt); }
+
+static uint32_t header_len(const struct xw_tcp *c) { return XW_TCP_HDR_MIN + (c->ts_on ? TS_LEN : 0); }
+
+/* As out_new of out.c decides it. */
+static bool may_leave(const struct xw_tcp *c, uint64_t len) {
+    int32_t usable = xw_seq_diff(xw_seq_add(c->snd_una, c->snd_wnd), c->snd_nxt);
+    uint32_t pipe = xw_tcp_pipe(c), cap = c->stk->cfg.tx_records;
+    return len <= xw_tcp_mss_now(c) && usable > 0 && len <= (uint32_t)usable && c->rec_cnt < cap - cap / 4 &&
+           (!pipe || pipe + len <= c->cc.cwnd) && (c->opts.nodelay || !c->rec_cnt);
+}
+
+uint32_t xw_tcp_fast_len(const struct xw_tcp *c) {
+    if (c->state != XW_TCP_ESTABLISHED || !c->stk->cfg.fast_path || c->ca != XW_TCP_CA_OPEN || c->lost_bytes || c->ooo_cnt ||
+        c->dsack_cnt || c->acks_owed > 1 || c->probe_due || c->keep_due || c->tlp_due || c->fin_queued || !c->snd_wnd ||
+        !c->df)
+        return 0;
+    uint64_t len = unsent(c);
+    if (len ? !may_leave(c, len) : !c->ack_now)
+        return 0;
+    return header_len(c) + (uint32_t)len;
+}
+
+/* New data is in flight: as out_new of out.c has it. */
+static void sent(struct xw_tcp *c, uint32_t len, uint64_t now) {
+    *xw_tcp_rec_push(c) = (struct xw_tcp_rec){ .lo = c->snd_nxt, .len = len, .sent_ns = now };
+    c->snd_nxt = xw_seq_add(c->snd_nxt, len);
+    if (len < xw_tcp_mss_now(c))
+        c->snd_small = c->snd_nxt;
+    c->st.bytes_out += len;
+    xw_tcp_timer_set(c, XW_TCP_T_TLP, XW_NEVER);
+    xw_tcp_timer_rearm_tx(c, false, now);
+}
+
+void xw_tcp_fast_emit(struct xw_tcp *c, uint64_t now_ns, uint8_t *out) {
+    uint32_t hdr_len = header_len(c), len = (uint32_t)unsent(c);
+    xw_put_be16(out, c->tuple.local_port);
+    xw_put_be16(out + 2, c->tuple.remote_port);
+    xw_put_be32(out + 4, c->snd_nxt.v);
+    xw_put_be32(out + 8, c->rcv_nxt.v);
+    out[12] = (uint8_t)(hdr_len / 4 << 4);
+    out[13] = len ? XW_TCP_ACK | XW_TCP_PSH : XW_TCP_ACK;
+    xw_put_be16(out + 14, xw_tcp_window(c, false));
+    xw_put_be32(out + 16, 0); /* checksum, urgent pointer */
+    if (c->ts_on) {
+        memcpy(out + 20, ts_head, sizeof ts_head);
+        xw_put_be32(out + 24, xw_tcp_ts_now(c, now_ns));
+        xw_put_be32(out + 28, c->ts_recent);
+    }
+    if (len) {
+        xw_bytering_copy(c->snd, xw_tcp_off_of(c, c->snd_nxt), out + hdr_len, len);
+        sent(c, len, now_ns);
+    }
+    xw_tcp_set_checksum(xw_mspan(out, hdr_len + len), c->tuple.local_ip, c->tuple.remote_ip);
+    c->acks_owed = 0;
+    c->ack_now = c->cwnd_limited = false;
+    c->rcv_unacked = 0;
+    c->last_ack_sent = c->rcv_nxt;
+    c->timer[XW_TCP_T_ACK] = XW_NEVER;
+    c->st.segs_out++;
+    xw_tcp_link_remove(&c->out_link);
 }
 
 struct xw_tcp *xw_tcp_fast_conn(const struct xw_tcp_stack *s, uint32_t src_ip, uint32_t dst_ip, struct xw_span seg) {

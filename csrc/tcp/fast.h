@@ -22,6 +22,17 @@ bool xw_tcp_fast_in(struct xw_tcp *c, struct xw_span seg, uint64_t pseudo, bool 
 /* xw_tcp_fast_put: must follow. The first used bytes of data pass by the ring, which counts them as received and consumed;
  * the others go into it. */
 void xw_tcp_fast_put(struct xw_tcp *c, struct xw_span data, size_t used, const struct xw_rxstamp *stamp);
+/* ---- out ---- */
+/* xw_tcp_fast_turn: the connection that xw_tcp_output would ask first; NULL: a reset waits, or nobody wants to send. */
+struct xw_tcp *xw_tcp_fast_turn(const struct xw_tcp_stack *s);
+/* xw_tcp_fast_len: bytes of its next segment from the TCP header on, if that is all that it has to send: an ACK, or all data
+ * that was queued in one segment that may leave now, with no other option than timestamps. 0: xw_tcp_output must look.
+ * Conditions: ESTABLISHED, fast_path on; nothing is lost, held behind a hole or owed but one ACK; no probe is due and our FIN
+ * is not wanted; the data fits a segment, the peer's window and the congestion window, and Nagle lets it pass. */
+uint32_t xw_tcp_fast_len(const struct xw_tcp *c);
+/* xw_tcp_fast_emit: writes it, after xw_tcp_fast_len said how much; it counts as sent, and the turn is the next one's. */
+void xw_tcp_fast_emit(struct xw_tcp *c, uint64_t now_ns, uint8_t *out);
+
 /* xw_tcp_fast_conn: the connection that a segment accepted by xw_tcp_input belongs to; NULL: none. */
 struct xw_tcp *xw_tcp_fast_conn(const struct xw_tcp_stack *s, uint32_t src_ip, uint32_t dst_ip, struct xw_span seg);
 #endif

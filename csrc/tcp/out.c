@@ -39,7 +39,7 @@ bool xw_tcp_unsent(const struct xw_tcp *c) { return (c->fin_queued && !c->fin_se
 
 /* The window to offer: the right edge never moves back, and moves on only by what is worth a segment (RFC 9293
  * 3.8.6.2.2). */
-static uint16_t window(struct xw_tcp *c, bool syn) {
+uint16_t xw_tcp_window(struct xw_tcp *c, bool syn) {
     uint32_t room = xw_tcp_rcv_room(c);
     int32_t ahead = xw_seq_diff(c->rcv_adv, c->rcv_nxt);
     uint32_t cur = ahead > 0 ? (uint32_t)ahead : 0, wnd = room;
@@ -83,7 +83,7 @@ static void header(struct xw_tcp *c, struct xw_tcp_seg *g, struct xw_seq seq, ui
 
 /* The segment is what goes out: its ACK and window are told. */
 static void sealed(struct xw_tcp *c, struct xw_tcp_seg *g) {
-    g->hdr.window = window(c, g->hdr.flags & XW_TCP_SYN);
+    g->hdr.window = xw_tcp_window(c, g->hdr.flags & XW_TCP_SYN);
     if (g->hdr.flags & XW_TCP_ACK) {
         if (c->acks_owed)
             c->acks_owed--;

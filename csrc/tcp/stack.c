@@ -413,7 +413,8 @@ int xw_tcp_queued(struct xw_tcp *c, uint64_t now_ns) {
     if (c->fin_queued)
         return XW_ESTATE;
     if (xw_tcp_can_send(c->state)) {
-        xw_tcp_timer_rearm_tx(c, false, now_ns);
+        if (!c->snd_wnd || c->opts.user_timeout_ns) /* what is in flight has its timers */
+            xw_tcp_timer_rearm_tx(c, false, now_ns);
         xw_tcp_kick(c);
     }
     return XW_OK;

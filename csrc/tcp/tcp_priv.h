@@ -293,6 +293,7 @@ uint32_t xw_tcp_ts_now(const struct xw_tcp *c, uint64_t now);
 /* ---- out.c ---- */
 uint32_t xw_tcp_mss_now(const struct xw_tcp *c); /* octets of data in a full segment without SACK blocks */
 uint8_t xw_tcp_wscale_for(uint32_t cap);
+uint16_t xw_tcp_window(struct xw_tcp *c, bool syn); /* the field of the segment that goes out now, which tells it */
 bool xw_tcp_unsent(const struct xw_tcp *c); /* data or FIN never sent */
 uint64_t xw_tcp_off_of(const struct xw_tcp *c, struct xw_seq seq);
 

@@ -224,6 +224,8 @@ uint64_t xw_tcp_deadline(struct xw_tcp_stack *s) { return top(s) ? s->heap[0].ke
 
 void xw_tcp_tick(struct xw_tcp_stack *s, uint64_t now_ns) {
     struct xw_tcp *c;
+    if (!s->heap_cnt || s->heap[0].key > now_ns) /* no key is later than what it stands for */
+        return;
     while ((c = top(s)) && s->heap[0].key <= now_ns)
         for (unsigned t = 0; t < XW_TCP_T_COUNT; t++)
             if (c->timer[t] <= now_ns) { /* one at a time: it may end the connection */

@@ -50,6 +50,12 @@ void xw_tls_own_free(struct xw_tls *t) {
 }
 
 bool xw_tls_own_on(const struct xw_tls *t) { return t->own && t->own->on; }
+
+bool xw_tls_own_idle(const struct xw_tls *t) {
+    const struct xw_tls_own *o = t->own;
+    return o && o->on && t->state == XW_BS_OPEN && !t->out_len && !o->stage_len && !t->tx_shut && !xw_own_owes(&o->m);
+}
+
 bool xw_tls_own_staged(const struct xw_tls *t) { return t->own && t->own->stage_len; }
 
 const char *xw_tls_own_library(const struct xw_tls *t) { return xw_aead_name(&t->own->m.rx.aead); }
@@ -336,6 +342,5 @@ void xw_tls_read_note(struct xw_bs *tls, const struct xw_tls_read *r, const stru
 
 bool xw_tls_quiet(const struct xw_bs *tls) {
     const struct xw_tls *t = (const struct xw_tls *)(const void *)tls;
-    return t->state == XW_BS_OPEN && xw_tls_own_on(t) && !t->out_len && !t->own->stage_len && !t->tx_shut && !t->rx_eof &&
-           !t->wrote && !xw_own_owes(&t->own->m);
+    return xw_tls_own_idle(t) && !t->rx_eof && !t->wrote;
 }

@@ -78,6 +78,7 @@ void xw_tls_own_wrote(struct xw_tls *t, const void *bytes, size_t len); /* what 
 /* xw_tls_take_over: the handshake has just ended; false: this cipher suite (or OpenSSL's state) does not allow it. */
 bool xw_tls_take_over(struct xw_tls *t);
 bool xw_tls_own_on(const struct xw_tls *t);                       /* it took over */
+bool xw_tls_own_idle(const struct xw_tls *t);                     /* it did, is open, and xw_tls_own_pump has nothing to do */
 bool xw_tls_own_staged(const struct xw_tls *t);                   /* a sealed record waits for room */
 const char *xw_tls_own_library(const struct xw_tls *t);           /* who does the cryptography */
 void xw_tls_own_pump(struct xw_tls *t);                           /* as pump_out of tls.c */

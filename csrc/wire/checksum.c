@@ -1,6 +1,6 @@
 /* wire/checksum.c: 32-bit words into a 64-bit sum; ones' complement addition does not care about byte order (RFC 1071 2(B)),
  * so words are taken as the machine loads them and the result is swapped once. */
-#include "wire/checksum.h"
+#include "wire/checksum_priv.h"
 #include <string.h>
 
 static inline uint64_t word(const uint8_t *p) {
@@ -10,7 +10,7 @@ static inline uint64_t word(const uint8_t *p) {
 }
 
 /* A 64-bit word is two 32-bit ones side by side; each is summed apart, in four sums that do not wait for each other. */
-uint64_t xw_csum_add(uint64_t sum, const void *data, size_t len) {
+uint64_t xw_csum_add_scalar(uint64_t sum, const void *data, size_t len) {
     const uint8_t *p = data;
     const uint64_t low = 0xffffffffu;
     uint64_t a = 0, b = 0, c = 0;
@@ -35,18 +35,33 @@ uint64_t xw_csum_add(uint64_t sum, const void *data, size_t len) {
     return sum;
 }
 
+uint64_t xw_csum_add(uint64_t sum, const void *data, size_t len) {
+#ifdef __x86_64__
+    if (len >= XW_CSUM_VECTOR_MIN && __builtin_cpu_supports("avx2")) {
+        size_t whole = len / XW_CSUM_BLOCK;
+        sum = xw_csum_blocks_avx2(sum, data, whole);
+        data = (const uint8_t *)data + whole * XW_CSUM_BLOCK;
+        len %= XW_CSUM_BLOCK;
+    }
+#endif
+    return xw_csum_add_scalar(sum, data, len);
+}
+
+/* The words as they would be loaded from the header. */
 uint64_t xw_csum_pseudo(uint32_t src, uint32_t dst, uint8_t proto, uint32_t len) {
-    const uint8_t h[12] = { (uint8_t)(src >> 24), (uint8_t)(src >> 16), (uint8_t)(src >> 8), (uint8_t)src,
-                            (uint8_t)(dst >> 24), (uint8_t)(dst >> 16), (uint8_t)(dst >> 8), (uint8_t)dst,
-                            0, proto, (uint8_t)(len >> 8), (uint8_t)len };
-    return xw_csum_add(0, h, sizeof h);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return (uint64_t)__builtin_bswap32(src) + __builtin_bswap32(dst) + ((uint32_t)proto << 8) +
+           __builtin_bswap16((uint16_t)len);
+#else
+    return (uint64_t)src + dst + proto + (uint16_t)len;
+#endif
 }
 
 uint16_t xw_csum_fold(uint64_t sum) {
     sum = (sum & 0xffffffffu) + (sum >> 32);
-    sum = (sum & 0xffffffffu) + (sum >> 32);
+    sum = (sum & 0xffffu) + (sum >> 16 & 0xffffu) + (sum >> 32);
     sum = (sum & 0xffffu) + (sum >> 16);
-    sum = (sum & 0xffffu) + (sum >> 16);
+    sum += sum >> 16; /* a carry of the last fold; what is above 16 bits is cut off */
     uint16_t folded = (uint16_t)~sum;
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     return (uint16_t)(folded << 8 | folded >> 8);

@@ -57,16 +57,21 @@ size_t xw_ip4_emit(struct xw_mspan out, const struct xw_ip4_hdr *h) {
     if (out.len < XW_IP4_HDR_MIN || h->hdr_len != XW_IP4_HDR_MIN || h->total_len < XW_IP4_HDR_MIN)
         return 0;
     uint8_t *p = out.p;
+    uint32_t frag = (h->df ? FLAG_DF : 0u) | (h->mf ? FLAG_MF : 0u) | (h->frag_off & FRAG_MASK);
+    /* the header's ten words, its checksum 0, added as the numbers that they are */
+    uint32_t sum = 0x4500u + h->tos + h->total_len + h->id + frag + ((uint32_t)h->ttl << 8) + h->proto + (h->src >> 16) +
+                   (h->src & 0xffffu) + (h->dst >> 16) + (h->dst & 0xffffu);
+    sum = (sum & 0xffffu) + (sum >> 16);
+    sum += sum >> 16;
     p[0] = 0x45;
     p[1] = h->tos;
     xw_put_be16(p + 2, h->total_len);
     xw_put_be16(p + 4, h->id);
-    xw_put_be16(p + 6, (uint16_t)((h->df ? FLAG_DF : 0u) | (h->mf ? FLAG_MF : 0u) | (h->frag_off & FRAG_MASK)));
+    xw_put_be16(p + 6, (uint16_t)frag);
     p[8] = h->ttl;
     p[9] = h->proto;
-    xw_put_be16(p + 10, 0);
+    xw_put_be16(p + 10, (uint16_t)~sum);
     xw_put_be32(p + 12, h->src);
     xw_put_be32(p + 16, h->dst);
-    xw_put_be16(p + 10, xw_csum_fold(xw_csum_add(0, p, XW_IP4_HDR_MIN)));
     return XW_IP4_HDR_MIN;
 }

@@ -402,7 +402,8 @@ bool xw_ws_take(struct xw_ws *ws, struct xw_span *view, struct xw_ws_msg *out) {
         return false;
     out->opcode = p[0] & 0xf;
     out->data = xw_span(p + head, len);
-    if (out->opcode == XW_WS_OP_TEXT && ws->cfg.check_utf8 && !xw_ws_utf8_valid(ws->cfg.simd, out->data.p, len))
+    if (out->opcode == XW_WS_OP_TEXT && ws->cfg.check_utf8 && ws->cfg.simd->ascii(out->data.p, len) < len &&
+        !xw_ws_utf8_valid(ws->cfg.simd, out->data.p, len))
         return false;
     *view = xw_span_from(*view, head + len);
     ws->rx.off += head + len;

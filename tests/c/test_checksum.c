@@ -1,5 +1,5 @@
 /* wire/checksum.c against RFC 1071's example, a plain 16-bit loop, and sums in parts. */
-#include "wire/checksum.h"
+#include "wire/checksum_priv.h"
 #include "xt.h"
 
 static uint16_t plain(const uint8_t *p, size_t len) {
@@ -23,6 +23,31 @@ XT_TEST(every_length_and_offset) {
     for (size_t off = 0; off < 8; off++)
         for (size_t len = 0; off + len <= sizeof buf; len++)
             XT_EQ(xw_csum_fold(xw_csum_add(0, buf + off, len)), plain(buf + off, len));
+}
+
+XT_TEST(vectors_and_the_scalar_loop_agree) {
+    static uint8_t buf[4096];
+    for (size_t i = 0; i < sizeof buf; i++)
+        buf[i] = (uint8_t)(i * i * 7 + i);
+    for (size_t len = 0; len < sizeof buf; len += len < 300 ? 1 : 61) {
+        XT_EQ(xw_csum_fold(xw_csum_add(5, buf + len % 3, len)), xw_csum_fold(xw_csum_add_scalar(5, buf + len % 3, len)));
+#ifdef __x86_64__
+        if (__builtin_cpu_supports("avx2"))
+            XT_EQ(xw_csum_fold(xw_csum_blocks_avx2(9, buf, len / 32)), xw_csum_fold(xw_csum_add_scalar(9, buf, len / 32 * 32)));
+#endif
+    }
+}
+
+XT_TEST(folding_carries) {
+    static const uint64_t sums[] = { 0, 0xffff, 0x10000, 0x1ffff, 0xffffffff, 0x100000000, 0xffffffffffff, 0xffff0001fffe,
+                                     0xffffffffffffffff, 0x1fffeffff };
+    for (size_t i = 0; i < sizeof sums / sizeof *sums; i++) {
+        uint64_t v = sums[i];
+        while (v >> 16)
+            v = (v & 0xffff) + (v >> 16);
+        uint16_t want = (uint16_t)~v;
+        XT_EQ(xw_csum_fold(sums[i]), (uint16_t)(want << 8 | want >> 8));
+    }
 }
 
 XT_TEST(parts_of_even_length_add_up) {
@@ -56,5 +81,6 @@ XT_TEST(own_checksum_folds_to_zero) {
     XT_TRUE(xw_csum_fold(xw_csum_add(0, hdr, sizeof hdr)) != 0);
 }
 
-XT_MAIN(XT_RUN(rfc1071_example), XT_RUN(every_length_and_offset), XT_RUN(parts_of_even_length_add_up),
+XT_MAIN(XT_RUN(rfc1071_example), XT_RUN(every_length_and_offset), XT_RUN(vectors_and_the_scalar_loop_agree), XT_RUN(folding_carries),
+        XT_RUN(parts_of_even_length_add_up),
         XT_RUN(carries_of_a_long_range), XT_RUN(pseudo_header), XT_RUN(own_checksum_folds_to_zero))

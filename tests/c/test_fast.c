@@ -128,6 +128,84 @@ XT_TEST(an_ack_of_ours_and_a_new_window_count) {
     xt_end();
 }
 
-XT_MAIN(XT_RUN(bytes_may_pass_by_the_ring), XT_RUN(anything_unusual_is_left_alone),
+/* What the long way would send, byte for byte, and the same state behind it. */
+static void sends_the_same(void) {
+    static uint8_t a[2048], b[2048];
+    struct xw_tcp_seg g;
+    struct xw_tcp *c = xw_tcp_fast_turn(T.s), before, fast;
+    struct xw_tcp_rec rec[4], fast_rec[4];
+    XT_TRUE(c == T.c);
+    uint32_t len = xw_tcp_fast_len(c);
+    XT_TRUE(len != 0);
+    before = *c;
+    memcpy(rec, c->rec, sizeof rec);
+    xw_tcp_fast_emit(c, T.now, a);
+    fast = *c;
+    memcpy(fast_rec, c->rec, sizeof rec);
+    XT_TRUE(!xw_tcp_fast_turn(T.s));
+    *c = before;
+    memcpy(c->rec, rec, sizeof rec);
+    c->out_link = (struct xw_tcp_link){ 0 };
+    xw_tcp_kick(c);
+    XT_EQ(xw_tcp_output(T.s, T.now, &g), 1);
+    XT_EQ(xw_tcp_seg_emit(&g, xw_mspan(b, sizeof b)), len);
+    XT_EQ(xw_tcp_output(T.s, T.now, &g), 0);
+    XT_MEM(a, b, len);
+    XT_MEM(c->rec, fast_rec, sizeof rec);
+    fast.heap_key = c->heap_key;
+    XT_EQ(memcmp(c, &fast, sizeof fast), 0);
+}
+
+XT_TEST(acks_and_data_leave_as_by_the_long_way) {
+    xt_defaults();
+    T.cfg.opts.use_tlp = 1;
+    in_established();
+    RX("A", .seq = 1, .ack = 1, .len = 100);
+    sends_the_same();
+    xt_write(10);
+    sends_the_same();
+    xt_write(1000); /* more in flight, and something to acknowledge with it */
+    RX_MORE("A", .seq = 101, .ack = 1, .len = 50);
+    sends_the_same();
+    RX("A", .seq = 151, .ack = 1011);
+    EXPECT_NOTHING();
+    xt_end();
+}
+
+static void not_straight(void) {
+    struct xw_tcp *c = xw_tcp_fast_turn(T.s);
+    XT_TRUE(!c || !xw_tcp_fast_len(c));
+}
+
+XT_TEST(what_may_not_leave_or_is_more_is_looked_at) {
+    in_established();
+    not_straight();
+    xt_write(3000); /* three segments */
+    not_straight();
+    EXPECT("A", .seq = 1, .ack = 1, .len = 1460);
+    not_straight();
+    EXPECT("A", .seq = 1461, .ack = 1, .len = 1460);
+    XT_TRUE(xw_tcp_fast_len(xw_tcp_fast_turn(T.s)) == 20 + 80);
+    T.c->cc.cwnd = 2999;
+    not_straight();
+    T.c->cc.cwnd = 3000;
+    T.c->opts.nodelay = 0;
+    not_straight();
+    T.c->opts.nodelay = 1;
+    T.c->snd_wnd = 2999;
+    not_straight();
+    T.c->snd_wnd = 65535;
+    EXPECT("PA", .seq = 2921, .ack = 1, .len = 80);
+    RX("A", .seq = 201, .ack = 3001, .len = 100); /* a hole to report */
+    not_straight();
+    EXPECT("A", .seq = 3001, .ack = 1, .sacks = 1, .sack = { { 201, 301 } });
+    xw_tcp_shutdown_wr(T.c, T.now);
+    not_straight();
+    EXPECT("FA", .seq = 3001, .ack = 1, .sacks = 1, .sack = { { 201, 301 } });
+    xt_end();
+}
+
+XT_MAIN(XT_RUN(acks_and_data_leave_as_by_the_long_way), XT_RUN(what_may_not_leave_or_is_more_is_looked_at),
+        XT_RUN(bytes_may_pass_by_the_ring), XT_RUN(anything_unusual_is_left_alone),
         XT_RUN(a_state_that_needs_more_is_left_alone), XT_RUN(a_full_ring_is_left_alone),
         XT_RUN(an_ack_of_ours_and_a_new_window_count))

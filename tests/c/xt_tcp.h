@@ -46,6 +46,7 @@ struct xt_tcp {
     uint32_t rcv_cap, snd_cap, mtu;
     uint16_t peer_mss;
     uint32_t straight, straight_hits; /* segments received; taken by tcp/fast.h, which is offered every second one */
+    uint32_t straight_out;            /* segments sent; every second one is tcp/fast.h's, if it serves */
     void *mem;
 };
 extern struct xt_tcp T; /* the one under test; begun anew by each test */

@@ -2,10 +2,13 @@
  *
  *     core BATCH COUNT [LEN [CLOCK]]     BATCH frames wait at a time, COUNT messages of LEN bytes (200) in all; stamps by the
  *                                        TSC, or with CLOCK 1 by clock_gettime: that repeats to the instruction
+ *     core event COUNT …                 one frame at a time, and only up to its event: the ACK is not counted
+ *     core order COUNT …                 the other way: from xw_conn_send to the frame in the device's transmit ring
  * Frames come from core_host over an in-memory pair; only `measured` is timed (and counted, by callgrind's
  * --toggle-collect=measured): the polls that receive the batch, and the ACKs that they send. Time is a number here, the
  * seeds are fixed, so two runs execute the same instructions of ours. Prints one JSON line: ns a message, the best and
- * the median of the batches; allocations by all code, OpenSSL's too; and bare EVP decryption of a record of that size. */
+ * the median of the batches, less one read of the clock; allocations by all code, OpenSSL's too; and bare EVP decryption (or
+ * encryption) of a record of that size. */
 #include "common.h"
 #include "core_host.h"
 #include "dev/pair.h"
@@ -71,52 +74,84 @@ static void connect_all(struct bench *b, uint8_t clock) {
     bench_die("the connection did not open");
 }
 
-/* What is measured: polls until `wanted` messages came, and one more that sends the last ACK. */
-unsigned measured(struct xw_engine *e, struct xw_event *ev, uint64_t now, unsigned wanted);
-__attribute__((noinline)) unsigned measured(struct xw_engine *e, struct xw_event *ev, uint64_t now, unsigned wanted) {
+/* What is measured. RECEIVE: polls until `wanted` messages came, and one more that sends the last ACK. EVENT: the polls up
+ * to the last message, its ACK is outside. ORDER: one message from xw_conn_send to the device's ring. */
+enum what { RECEIVE, EVENT, ORDER };
+unsigned measured(struct bench *b, enum what what, const uint8_t *payload, size_t len, unsigned wanted);
+__attribute__((noinline)) unsigned measured(struct bench *b, enum what what, const uint8_t *payload, size_t len,
+                                            unsigned wanted) {
+    uint64_t now = b->host.now;
     unsigned got = 0;
+    if (what == ORDER)
+        return xw_conn_send(b->engine, b->conn, 1, payload, len, now) == (int64_t)len;
     for (unsigned polls = 0; got < wanted && polls < 16 * BATCH_MAX; polls++) {
-        int n = xw_poll(e, now, ev, 64);
+        int n = xw_poll(b->engine, now, b->events, 64);
         for (int i = 0; i < n; i++)
-            got += ev[i].type == XW_EV_MESSAGE;
+            got += b->events[i].type == XW_EV_MESSAGE;
     }
-    xw_poll(e, now, ev, 64);
+    if (what == RECEIVE)
+        xw_poll(b->engine, now, b->events, 64);
     return got;
 }
 
 /* One batch: ns that it took; *allocated grows by the allocations in it (those of the far end happen outside). */
-static uint64_t batch_run(struct bench *b, unsigned batch, const uint8_t *payload, size_t len,
+static uint64_t batch_run(struct bench *b, enum what what, unsigned batch, const uint8_t *payload, size_t len,
                           unsigned long *allocated) {
-    for (unsigned i = 0; i < batch; i++)
+    for (unsigned i = 0; what != ORDER && i < batch; i++)
         host_send(&b->host, payload, len);
     b->host.now += STEP_NS;
     unsigned long before = allocations;
     uint64_t begin = bench_now();
-    unsigned got = measured(b->engine, b->events, b->host.now, batch);
+    unsigned got = measured(b, what, payload, len, batch);
     uint64_t end = bench_now();
     *allocated += allocations - before;
     if (got != batch)
         bench_die("messages are missing");
+    if (what != RECEIVE) {
+        host_round(&b->host); /* takes the order, and acknowledges it */
+        b->host.now += 2 * XW_NS_PER_MS;
+        xw_poll(b->engine, b->host.now, b->events, 64);
+        xw_poll(b->engine, b->host.now, b->events, 64);
+    }
     host_round(&b->host);
     return end - begin;
 }
 
-/* ns of one EVP decryption as a record layer must do it: new nonce, 5 bytes of header, the data, the tag. */
-static double evp_ns(size_t len) {
+static int ascending(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* ns between two reads of the clock, which every measured time contains. */
+static uint64_t clock_ns(void) {
+    uint64_t took[1001];
+    for (unsigned i = 0; i < 1001; i++) {
+        uint64_t begin = bench_now();
+        took[i] = bench_now() - begin;
+    }
+    qsort(took, 1001, sizeof *took, ascending);
+    return took[500];
+}
+
+/* ns of one EVP operation as a record layer must do it: new nonce, 5 bytes of header, the data, the tag. */
+static double evp_ns(size_t len, bool seal) {
     static uint8_t in[8192], out[8192], tag[16];
     uint8_t key[16] = { 1 }, nonce[12] = { 2 }, head[5] = { 23, 3, 3 };
     EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
     int n;
     double best = 1e9;
-    EVP_DecryptInit_ex(c, EVP_aes_128_gcm(), NULL, key, nonce);
+    EVP_CipherInit_ex(c, EVP_aes_128_gcm(), NULL, key, nonce, seal);
     for (unsigned round = 0; round < 20; round++) {
         uint64_t begin = bench_now();
         for (unsigned i = 0; i < 1000; i++) {
-            EVP_DecryptInit_ex(c, NULL, NULL, NULL, nonce);
-            EVP_DecryptUpdate(c, NULL, &n, head, sizeof head);
-            EVP_DecryptUpdate(c, out, &n, in, (int)len);
-            EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, sizeof tag, tag);
-            EVP_DecryptFinal_ex(c, out + n, &n);
+            EVP_CipherInit_ex(c, NULL, NULL, NULL, nonce, seal);
+            EVP_CipherUpdate(c, NULL, &n, head, sizeof head);
+            EVP_CipherUpdate(c, out, &n, in, (int)len);
+            if (!seal)
+                EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, sizeof tag, tag);
+            EVP_CipherFinal_ex(c, out + n, &n);
+            if (seal)
+                EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, sizeof tag, tag);
         }
         double each = (double)(bench_now() - begin) / 1000;
         best = each < best ? each : best;
@@ -125,34 +160,32 @@ static double evp_ns(size_t len) {
     return best;
 }
 
-static int ascending(const void *a, const void *b) {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
 int main(int argc, char **argv) {
     static struct bench b;
     static uint8_t payload[4096];
-    unsigned batch = argc > 2 ? (unsigned)atoi(argv[1]) : 0, count = argc > 2 ? (unsigned)atoi(argv[2]) : 0;
+    enum what what = argc > 1 && !strcmp(argv[1], "order") ? ORDER : argc > 1 && !strcmp(argv[1], "event") ? EVENT : RECEIVE;
+    unsigned batch = argc <= 2 ? 0 : what == RECEIVE ? (unsigned)atoi(argv[1]) : 1, count = argc > 2 ? (unsigned)atoi(argv[2]) : 0;
     size_t len = argc > 3 ? strtoul(argv[3], NULL, 10) : 200;
     if (!batch || batch > BATCH_MAX || count < batch || len > sizeof payload) {
-        fprintf(stderr, "usage: core BATCH COUNT [LEN [CLOCK]]\n");
+        fprintf(stderr, "usage: core BATCH|event|order COUNT [LEN [CLOCK]]\n");
         return 2;
     }
     memset(payload, 'x', sizeof payload);
     unsigned batches = count / batch;
     uint64_t *took = calloc(batches, sizeof *took), total = 0;
     connect_all(&b, argc > 4 && atoi(argv[4]) ? XW_CLOCK_MONOTONIC : XW_CLOCK_AUTO);
+    uint64_t clock = clock_ns();
     unsigned long allocated = 0, warm = 0;
     unsigned warm_batches = WARM / batch + 1; /* callgrind counts them too */
     for (unsigned i = 0; i < warm_batches; i++)
-        batch_run(&b, batch, payload, len, &warm);
+        batch_run(&b, what, batch, payload, len, &warm);
     for (unsigned i = 0; i < batches; i++) {
-        took[i] = batch_run(&b, batch, payload, len, &allocated);
+        uint64_t ns = batch_run(&b, what, batch, payload, len, &allocated);
+        took[i] = ns > clock ? ns - clock : 0;
         total += took[i];
     }
     qsort(took, batches, sizeof *took, ascending);
-    double evp = evp_ns(len + 5);
+    double evp = evp_ns(len + (what == ORDER ? 9 : 5), what == ORDER);
     double median = (double)took[batches / 2] / batch;
     printf("{\"batch\":%u,\"warm\":%u,\"messages\":%u,\"len\":%zu,\"ns_median\":%.1f,\"ns_best\":%.1f,\"ns_mean\":%.1f,"
            "\"allocations\":%lu,\"evp_ns\":%.1f,\"median_vs_evp\":%.3f}\n", batch, warm_batches * batch, batches * batch, len, median,

@@ -27,7 +27,8 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "build" / "bench" / "core"
 BASELINE = ROOT / "tools" / "bench" / "baseline.json"
-CASES = {"batch1": 1, "batch16": 16}
+CASES = {"batch1": "1", "batch16": "16", "order": "order"}
+TIMED = {**CASES, "event": "event"}
 COUNT, NATIVE_COUNT = 1600, 32000
 RISE = 0.03
 LAYERS = {"dev": "device", "mem": "device", "net": "eth/ip/tcp", "wire": "eth/ip/tcp", "tcp": "eth/ip/tcp",
@@ -94,12 +95,12 @@ def judge(case: str, now: float, before: float, changelog: str) -> str:
             f'"bench-core/{case}: up to {now + 1:,.0f} instructions", with the reason; make bench-core-baseline')
 
 
-def count(batch: int) -> dict[str, float]:
+def count(batch: str) -> dict[str, float]:
     """Instructions a message by layer, under callgrind."""
     with tempfile.TemporaryDirectory(prefix="xdpws-core-") as directory:
         out = Path(directory) / "out"
         argv = ["valgrind", "--tool=callgrind", "--collect-atstart=no", "--toggle-collect=measured",
-                f"--callgrind-out-file={out}", "--compress-pos=no", str(CORE), str(batch), str(COUNT), "200", "1"]
+                f"--callgrind-out-file={out}", "--compress-pos=no", str(CORE), batch, str(COUNT), "200", "1"]
         done = subprocess.run(argv, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"core: {done.stderr.strip()[-400:]}")
@@ -110,9 +111,9 @@ def count(batch: int) -> dict[str, float]:
     return {name: round(cost / seen, 1) for name, cost in sorted(layers.items())}
 
 
-def native(batch: int) -> dict[str, Any]:
+def native(batch: str) -> dict[str, Any]:
     """ns a message; the best of three runs."""
-    runs = [json.loads(subprocess.run([str(CORE), str(batch), str(NATIVE_COUNT)], capture_output=True, text=True,
+    runs = [json.loads(subprocess.run([str(CORE), batch, str(NATIVE_COUNT)], capture_output=True, text=True,
                                       check=True).stdout) for _ in range(3)]
     best: dict[str, Any] = min(runs, key=lambda run: float(run["ns_median"]))
     return best
@@ -153,9 +154,9 @@ def show(counted: dict[str, dict[str, float]]) -> None:
         table.add_row(layer, *(f"{layers.get(layer, 0):,.1f}" for layers in counted.values()))
     table.add_row("[bold]ours", *(f"[bold]{total(layers):,.1f}" for layers in counted.values()))
     console.print(table)
-    for case, batch in CASES.items():
+    for case, batch in TIMED.items():
         run = native(batch)
-        console.print(f"{case}: {run['ns_median']:.0f} ns a message (best {run['ns_best']:.0f}), bare EVP decryption "
+        console.print(f"{case}: {run['ns_median']:.0f} ns a message (best {run['ns_best']:.0f}), bare EVP "
                       f"{run['evp_ns']:.0f} ns, ratio {run['median_vs_evp']:.2f}; allocations a message: "
                       f"{run['allocations'] / run['messages']:.3f}", highlight=False)
 
