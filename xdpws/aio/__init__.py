@@ -2,6 +2,9 @@
 from xdpws.aio.connect import connect
 from xdpws.aio.connection import ClientConnection, Connection
 from xdpws.aio.reconnect import Backoff
+from xdpws.aio.server import Server, broadcast, serve, unix_serve
+from xdpws.aio.server_connection import ServerConnection, basic_auth
 from xdpws.aio.state import State
 
-__all__ = ["Backoff", "ClientConnection", "Connection", "State", "connect"]
+__all__ = ["Backoff", "ClientConnection", "Connection", "Server", "ServerConnection", "State", "basic_auth",
+           "broadcast", "connect", "serve", "unix_serve"]

@@ -313,6 +313,8 @@ class Connection:
 
     def push(self, opcode: int, data: bytes) -> int:
         """Give a message to send without waiting for room; returns how many bytes wait. For `broadcast`."""
+        if self._fragmenting is not None:
+            raise ConcurrencyError("sending a fragmented message")
         self._outbox.put(opcode, True, data)
         self._driver.kick()
         return self._outbox.waiting_len

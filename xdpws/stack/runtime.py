@@ -69,12 +69,15 @@ class Target:
         return f"{'wss' if self.tls else 'ws'}://{self.ws.host}{self.ws.resource.partition('?')[0]}"
 
 
-def _deflate_fields(options: DeflateOptions) -> dict[str, int]:
-    """The fields of `struct xw_conn_cfg` that offer it."""
+def _deflate_fields(options: DeflateOptions, server: bool) -> dict[str, int]:
+    """The fields of `struct xw_conn_cfg` that offer it, or say what a server wants."""
+    client_bits = options.client_max_window_bits
+    if server and client_bits is True:
+        client_bits = None  # it takes what the client says
     return {"ws_deflate": 1, "ws_server_reset": int(options.server_no_context_takeover),
             "ws_client_reset": int(options.client_no_context_takeover),
             "ws_server_bits": options.server_max_window_bits or 0,
-            "ws_client_bits": int(options.client_max_window_bits or 0), "ws_deflate_min": options.min_size}
+            "ws_client_bits": int(client_bits or 0), "ws_deflate_min": options.min_size}
 
 
 class Runtime:
@@ -164,7 +167,7 @@ class Runtime:
                        "ws_headers": string(target.ws.headers), "max_message": target.ws.max_message,
                        "ws_subprotocols": string(", ".join(target.ws.subprotocols))}
             if target.ws.deflate is not None:
-                fields |= _deflate_fields(target.ws.deflate)
+                fields |= _deflate_fields(target.ws.deflate, target.adopt is not None and target.adopt.server)
         cfg = ffi.new("struct xw_conn_cfg *", fields)
         keep.append(cfg)
         return cfg
