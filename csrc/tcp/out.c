@@ -209,9 +209,12 @@ static int out_probe(struct xw_tcp *c, uint64_t now, struct xw_tcp_seg *g) {
 
 /* The tail loss probe when there is no new data: the last segment once more. Its SACK tells RACK what is missing. */
 static int out_tlp(struct xw_tcp *c, uint64_t now, struct xw_tcp_seg *g) {
-    struct xw_tcp_rec *r = c->rec_cnt ? xw_tcp_rec_at(c, c->rec_cnt - 1) : NULL;
+    uint32_t i = c->rec_cnt;
     c->tlp_due = false;
-    if (!r || !c->snd_wnd || c->ca != XW_TCP_CA_OPEN || (r->flags & (XW_TCP_REC_SACKED | XW_TCP_REC_LOST)))
+    while (i && (xw_tcp_rec_at(c, i - 1)->flags & XW_TCP_REC_SACKED))
+        i--;
+    struct xw_tcp_rec *r = i ? xw_tcp_rec_at(c, i - 1) : NULL;
+    if (!r || !c->snd_wnd || (r->flags & XW_TCP_REC_LOST))
         return 0;
     bool fin = r->flags & XW_TCP_REC_FIN;
     header(c, g, r->lo, XW_TCP_ACK, now);

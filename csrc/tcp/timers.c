@@ -99,14 +99,17 @@ void xw_tcp_timer_clear_all(struct xw_tcp *c) {
 
 /* ---- which timer runs -------------------------------------------------------------------------------------------- */
 
-/* RFC 8985 7.2: two round trips after the last progress, plus the peer's delayed ACK if one segment waits alone; only
- * in open state with nothing reported, and only if it comes before the timeout. */
+/* RFC 8985 7.2: two round trips after the last progress, plus the peer's delayed ACK if one segment waits alone, and only
+ * if it comes before the timeout. In open state only with nothing reported: else the reordering timer runs. Deviation:
+ * also during recovery, two round trips after the last ACK or transmission (as the PTO of RFC 9002 6.2): when a
+ * retransmission and all behind it are lost, nothing but a probe is left to show it before the timeout. */
 static void arm_tlp(struct xw_tcp *c, bool progress, uint64_t now) {
+    bool open = c->ca == XW_TCP_CA_OPEN;
     bool wanted = c->opts.use_tlp && c->sack_on && c->rec_cnt && c->snd_wnd && c->srtt_ns && !c->tlp_out &&
-                  c->ca == XW_TCP_CA_OPEN && !c->sacked_bytes && !c->lost_bytes && !c->backoff;
+                  !(open && c->sacked_bytes) && !c->lost_bytes && !c->backoff;
     if (!wanted) {
         xw_tcp_timer_set(c, XW_TCP_T_TLP, XW_NEVER);
-    } else if (progress || c->timer[XW_TCP_T_TLP] == XW_NEVER) {
+    } else if (progress || !open || c->timer[XW_TCP_T_TLP] == XW_NEVER) {
         uint64_t pto = now + 2 * c->srtt_ns + XW_NS_PER_MS + (c->rec_cnt == 1 ? c->opts.ack_delay_ns : 0);
         xw_tcp_timer_set(c, XW_TCP_T_TLP, pto < c->timer[XW_TCP_T_RTX] ? pto : XW_NEVER);
     }

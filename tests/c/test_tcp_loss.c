@@ -251,6 +251,27 @@ XT_TEST(a_probe_that_mended_a_loss_halves_the_window) {
 
 /* ---- fast retransmit --------------------------------------------------------------------------------------------- */
 
+XT_TEST(a_lost_retransmission_at_the_tail_is_probed_for) {
+    xt_defaults();
+    T.cfg.opts.use_tlp = 1;
+    in_established(); /* the round trip takes 10 ms */
+    xt_write(5 * MSS);
+    for (uint32_t i = 0; i < 5; i++)
+        EXPECT("A", .seq = SEQ(i), .ack = 1, .len = MSS);
+    at(XT_MS(10));
+    RX("A", .seq = 1, .ack = 1, .sacks = 1, .sack = { { SEQ(1), SEQ(4) } });
+    EXPECT("A", .seq = SEQ(0), .ack = 1, .len = MSS);
+    EXPECT_DEADLINE(XT_MS(10 + 2 * 10 + 1)); /* it and the fifth are lost: without a probe the timeout at 210 ms */
+    at(XT_MS(31));
+    EXPECT("A", .seq = SEQ(4), .ack = 1, .len = MSS);
+    at(XT_MS(41));
+    RX("A", .seq = 1, .ack = 1, .sacks = 1, .sack = { { SEQ(1), SEQ(5) } }); /* RACK: what was sent before it is lost */
+    EXPECT("A", .seq = SEQ(0), .ack = 1, .len = MSS);
+    RX("A", .seq = 1, .ack = SEQ(5));
+    XT_EQ(T.c->st.timeouts, 0);
+    xt_end();
+}
+
 XT_TEST(third_duplicate_ack_retransmits) {
     without_sack(10);
     xt_write(5 * MSS);
@@ -578,7 +599,7 @@ XT_MAIN(XT_RUN(initial_window_is_ten_segments), XT_RUN(push_is_set_where_the_que
         XT_RUN(second_timeout_keeps_ssthresh), XT_RUN(tail_loss_probe_repeats_the_last_segment),
         XT_RUN(tail_loss_probe_prefers_new_data),
         XT_RUN(a_lone_segment_waits_for_the_delayed_ack), XT_RUN(a_probe_that_mended_a_loss_halves_the_window),
-        XT_RUN(third_duplicate_ack_retransmits),
+        XT_RUN(a_lost_retransmission_at_the_tail_is_probed_for), XT_RUN(third_duplicate_ack_retransmits),
         XT_RUN(partial_ack_names_the_next_hole),
         XT_RUN(window_updates_and_data_are_no_duplicates), XT_RUN(sack_recovery_sends_the_holes_and_nothing_else),
         XT_RUN(part_of_a_segment_reported), XT_RUN(rack_finds_loss_by_time), XT_RUN(forged_sack_is_ignored),

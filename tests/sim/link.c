@@ -53,6 +53,9 @@ struct sim_pkt *sim_link_take(struct sim_link *l, uint64_t now) {
     return first;
 }
 
+/* A burst of losses is what a full queue or a fading signal does: after so much silence it is over. */
+#define BURST_NS 20000000u
+
 /* ---- faults ------------------------------------------------------------------------------------------------------ */
 
 /* ARP asks three times and then gives up, which is not what is to be tried here. */
@@ -60,6 +63,8 @@ static bool spared(const struct sim_link *l, const uint8_t *pkt) { return pkt[l-
 
 static bool lost(struct sim_link *l, uint64_t now) {
     const struct sim_faults *f = &l->cfg.f;
+    l->bad &= now - l->busy_ns < BURST_NS;
+    l->busy_ns = now;
     if (f->ge_enter && sim_chance(&l->rng, l->bad ? f->ge_leave : f->ge_enter))
         l->bad = !l->bad;
     bool gone = now < l->down_until || (f->loss && sim_chance(&l->rng, f->loss));

@@ -33,7 +33,7 @@ struct sim_link {
     uint32_t mtu;                  /* IP packets above it with DF do not pass */
     uint64_t down_until;           /* nothing passes before */
     struct sim_rng rng;
-    uint64_t free_ns, last_ns, serial;
+    uint64_t free_ns, last_ns, busy_ns, serial;
     uint32_t nth, nth_pick;        /* packets left of the n, and which of them goes */
     bool bad;
     struct sim_pkt **heap;

@@ -26,3 +26,12 @@ run-sim: $(OUT)/sim/sim
 .PHONY: sim-mutants
 sim-mutants: ## break the stack in one place at a time: does the simulation notice?
 	@$(PY) tests/sim/mutants.py
+
+.PHONY: goodput goodput-check run-goodput
+goodput: ## rewrite the goodput table tests/sim/goodput.tsv
+	@$(MAKE) --no-print-directory FLAVOUR=checked run-goodput GOODPUT=tests/sim/goodput.tsv
+goodput-check: ## the table is what the stack gives
+	@$(MAKE) --no-print-directory FLAVOUR=checked run-goodput GOODPUT=$(BUILD)/goodput.tsv
+	@diff -U1 tests/sim/goodput.tsv $(BUILD)/goodput.tsv || { echo "the goodput changed: make goodput, look at git diff, say why in the commit"; exit 1; }
+run-goodput: $(OUT)/sim/goodput
+	@$< > $(GOODPUT)
