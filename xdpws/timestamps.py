@@ -6,13 +6,12 @@ All times are nanoseconds of CLOCK_MONOTONIC, the clock of `time.monotonic_ns()`
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 STAGES = ("nic", "kernel", "ring", "decrypt_begin", "decrypt_end", "parsed", "first", "user")
 
 
-@dataclass(frozen=True, slots=True)
-class Stamps:
+class Stamps(NamedTuple):
     """When a message passed each stage, ns.
 
     nic: hardware time of arrival of the packet that completed the message. kernel: in the XDP program, or the kernel's

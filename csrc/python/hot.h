@@ -25,6 +25,8 @@ struct hot_state {
     PyObject *release; /* "release", interned */
 };
 
+enum { HOT_STAMPS = 8 }; /* nic, kernel, ring, decrypt_begin, decrypt_end, parsed, first, user */
+
 struct hot_message {
     PyObject_HEAD
     const struct xw_event *event; /* NULL: its callback is over */
@@ -32,7 +34,7 @@ struct hot_message {
     uint64_t user_ns;             /* when it was handed over */
     PyObject *session;            /* may be NULL */
     PyObject *view;               /* the memoryview, once `data` was asked for */
-    PyObject *make_stamps;        /* called with the eight times */
+    PyTypeObject *stamps_type;    /* a tuple type of HOT_STAMPS times */
 };
 
 /* A handler that runs without the interpreter: events of one connection, all of type MESSAGE, count >= 1; not 0 ends the
@@ -59,7 +61,7 @@ extern const PyType_Spec hot_binding_spec;
 extern const PyType_Spec hot_walker_spec;
 
 /* A message that shows nothing yet; NULL with an exception. */
-struct hot_message *hot_message_new(struct hot_state *state, PyObject *make_stamps);
+struct hot_message *hot_message_new(struct hot_state *state, PyTypeObject *stamps_type);
 /* From now on it shows `event` on `session` (may be NULL); nothing can fail. */
 void hot_message_begin(struct hot_message *m, const struct xw_event *event, PyObject *session, uint64_t user_ns);
 /* Its callback is over: views are released. An exception that is set stays set; returns -1 with one if releasing failed. */

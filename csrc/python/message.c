@@ -15,7 +15,7 @@ static const struct xw_event *event_of(PyObject *o) {
     return event;
 }
 
-struct hot_message *hot_message_new(struct hot_state *state, PyObject *make_stamps) {
+struct hot_message *hot_message_new(struct hot_state *state, PyTypeObject *stamps_type) {
     struct hot_message *m = PyObject_GC_New(struct hot_message, state->message);
     if (!m)
         return NULL;
@@ -24,7 +24,7 @@ struct hot_message *hot_message_new(struct hot_state *state, PyObject *make_stam
     m->user_ns = 0;
     m->session = NULL;
     m->view = NULL;
-    m->make_stamps = Py_NewRef(make_stamps);
+    m->stamps_type = (PyTypeObject *)(void *)Py_NewRef((PyObject *)stamps_type);
     PyObject_GC_Track((PyObject *)m);
     return m;
 }
@@ -85,10 +85,11 @@ static PyObject *get_text(PyObject *o, void *closure) {
     return event ? PyUnicode_DecodeUTF8((const char *)event->data, (Py_ssize_t)event->len, NULL) : NULL;
 }
 
-static PyObject *time_or_none(bool known, uint64_t ns) {
+static PyObject *time_or_none(uint32_t known, uint64_t ns) {
     return known ? PyLong_FromUnsignedLongLong(ns) : Py_NewRef(Py_None);
 }
 
+/* xdpws.Stamps is a tuple with names: it is filled here, since calling its constructor costs more than the callback. */
 static PyObject *get_stamps(PyObject *o, void *closure) {
     (void)closure;
     const struct hot_message *m = self_of(o);
@@ -97,21 +98,16 @@ static PyObject *get_stamps(PyObject *o, void *closure) {
         return NULL;
     }
     const struct xw_stamps *s = &m->event->stamps;
-    enum { TIMES = 8 };
-    PyObject *args[TIMES] = {
-        time_or_none(s->valid & XW_ST_NIC, s->nic_ns), time_or_none(s->valid & XW_ST_KERNEL, s->kernel_ns),
-        time_or_none(s->valid & XW_ST_RING, s->ring_ns), time_or_none(s->valid & XW_ST_DECRYPT_BEGIN, s->decrypt_begin_ns),
-        time_or_none(s->valid & XW_ST_DECRYPT_END, s->decrypt_end_ns), time_or_none(s->valid & XW_ST_PARSED, s->parsed_ns),
-        time_or_none(s->valid & XW_ST_FIRST, s->first_ns), PyLong_FromUnsignedLongLong(m->user_ns),
-    };
-    PyObject *made = NULL;
-    bool whole = true;
-    for (int i = 0; i < TIMES; i++)
-        whole = whole && args[i];
-    if (whole)
-        made = PyObject_Vectorcall(m->make_stamps, args, TIMES, NULL);
-    for (int i = 0; i < TIMES; i++)
-        Py_XDECREF(args[i]);
+    const uint32_t known[] = { XW_ST_NIC, XW_ST_KERNEL, XW_ST_RING, XW_ST_DECRYPT_BEGIN, XW_ST_DECRYPT_END, XW_ST_PARSED, XW_ST_FIRST };
+    const uint64_t ns[] = { s->nic_ns, s->kernel_ns, s->ring_ns, s->decrypt_begin_ns, s->decrypt_end_ns, s->parsed_ns, s->first_ns };
+    PyObject *made = m->stamps_type->tp_alloc(m->stamps_type, HOT_STAMPS);
+    for (int i = 0; made && i < HOT_STAMPS; i++) {
+        PyObject *time = i < HOT_STAMPS - 1 ? time_or_none(s->valid & known[i], ns[i]) : PyLong_FromUnsignedLongLong(m->user_ns);
+        if (!time)
+            Py_CLEAR(made);
+        else
+            PyTuple_SET_ITEM(made, i, time);
+    }
     return made;
 }
 
@@ -149,7 +145,7 @@ static int traverse(PyObject *o, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE(o));
     Py_VISIT(m->session);
     Py_VISIT(m->view);
-    Py_VISIT(m->make_stamps);
+    Py_VISIT(m->stamps_type);
     return 0;
 }
 
@@ -157,7 +153,7 @@ static int clear(PyObject *o) {
     struct hot_message *m = self_of(o);
     Py_CLEAR(m->session);
     Py_CLEAR(m->view);
-    Py_CLEAR(m->make_stamps);
+    Py_CLEAR(m->stamps_type);
     return 0;
 }
 

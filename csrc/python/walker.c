@@ -25,7 +25,7 @@ static struct hot_message *message_at(struct hot_walker *w, uint32_t i) {
     struct hot_message *m = w->pool[i];
     if (m && Py_REFCNT(m) == 1)
         return m;
-    struct hot_message *fresh = hot_message_new(w->state, w->make_stamps);
+    struct hot_message *fresh = hot_message_new(w->state, w->stamps_type);
     if (!fresh)
         return NULL;
     w->pool[i] = fresh;

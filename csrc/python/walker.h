@@ -30,7 +30,7 @@ struct hot_walker {
     PyObject *on_event;             /* on_event(index): anything that is no message of a bound connection */
     PyObject *on_error;             /* on_error(code): raises what a negative code of the engine means */
     PyObject *on_batch;             /* NULL: message by message */
-    PyObject *make_stamps;
+    PyTypeObject *stamps_type;      /* of Message.stamps */
 };
 
 /* Lets on_error raise what a code means; returns -1. */

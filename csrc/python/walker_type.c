@@ -22,7 +22,7 @@ static int traverse(PyObject *o, visitproc visit, void *arg) {
     Py_VISIT(w->on_event);
     Py_VISIT(w->on_error);
     Py_VISIT(w->on_batch);
-    Py_VISIT(w->make_stamps);
+    Py_VISIT(w->stamps_type);
     for (uint32_t i = 0; i < w->table_len; i++)
         Py_VISIT(w->table[i]);
     for (uint32_t i = 0; w->pool && i < w->batch; i++)
@@ -35,7 +35,7 @@ static int clear(PyObject *o) {
     Py_CLEAR(w->on_event);
     Py_CLEAR(w->on_error);
     Py_CLEAR(w->on_batch);
-    Py_CLEAR(w->make_stamps);
+    Py_CLEAR(w->stamps_type);
     for (uint32_t i = 0; i < w->table_len; i++)
         forget(w, i);
     for (uint32_t i = 0; w->pool && i < w->batch; i++)
@@ -58,16 +58,20 @@ static void dealloc(PyObject *o) {
 /* Addresses come as integers: cffi has them, and the two extensions share no types. */
 static PyObject *make(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static const char *const names[] = { "engine", "events", "batch", "poll", "spin", "deadline", "wait", "send", "clock",
-                                         "on_event", "on_error", "on_batch", "make_stamps", "record", NULL };
+                                         "on_event", "on_error", "on_batch", "stamps", "record", NULL };
     unsigned long long engine = 0, events = 0, poll = 0, spin = 0, deadline = 0, wait = 0, send = 0, clock = 0, record = 0;
     unsigned int batch = 0;
-    PyObject *on_event = NULL, *on_error = NULL, *on_batch = Py_None, *make_stamps = NULL;
+    PyObject *on_event = NULL, *on_error = NULL, *on_batch = Py_None, *stamps = NULL;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$KKIKKKKKKOOOOK:Walker", (char **)(uintptr_t)names, &engine, &events, &batch,
                                      &poll, &spin, &deadline, &wait, &send, &clock, &on_event, &on_error, &on_batch,
-                                     &make_stamps, &record))
+                                     &stamps, &record))
         return NULL;
-    if (!on_event || !on_error || !make_stamps) {
-        PyErr_SetString(PyExc_TypeError, "Walker: on_event, on_error or make_stamps is missing");
+    if (!on_event || !on_error || !stamps) {
+        PyErr_SetString(PyExc_TypeError, "Walker: on_event, on_error or stamps is missing");
+        return NULL;
+    }
+    if (!PyType_Check(stamps) || !PyType_FastSubclass((PyTypeObject *)(void *)stamps, Py_TPFLAGS_TUPLE_SUBCLASS)) {
+        PyErr_SetString(PyExc_TypeError, "Walker: stamps is no type of tuples");
         return NULL;
     }
     if (!engine || !events || !batch || !poll || !spin || !deadline || !wait || !send || !clock) {
@@ -92,7 +96,7 @@ static PyObject *make(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     w->on_event = Py_NewRef(on_event);
     w->on_error = Py_NewRef(on_error);
     w->on_batch = on_batch == Py_None ? NULL : Py_NewRef(on_batch);
-    w->make_stamps = Py_NewRef(make_stamps);
+    w->stamps_type = (PyTypeObject *)(void *)Py_NewRef(stamps);
     w->pool = PyMem_Calloc(batch, sizeof(struct hot_message *));
     w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (!w->pool || w->wake_fd < 0) {

@@ -58,7 +58,7 @@ class Engine:
                              spin=address(self._spin), deadline=address(self._deadline),
                              wait=address(self._wait), send=address(self._send), clock=address(self._clock),
                              on_event=self.others.append,
-                             on_error=lambda code: self.on_error(code), on_batch=on_batch, make_stamps=Stamps)
+                             on_error=lambda code: self.on_error(code), on_batch=on_batch, stamps=Stamps)
 
     def poll(self, engine: Any, now: int, events: Any, room: int) -> int:
         if not self.polls:
@@ -347,7 +347,7 @@ def test_wrong_use_and_errors_are_told() -> None:
         engine.walker.step(0)
     with pytest.raises(ValueError, match="is 0"):
         Walker(engine=0, events=1, batch=1, poll=1, spin=1, deadline=1, wait=1, send=1, clock=1,
-               on_event=print, on_error=print, on_batch=None, make_stamps=Stamps)
+               on_event=print, on_error=print, on_batch=None, stamps=Stamps)
     with pytest.raises(TypeError):
         Message()
 

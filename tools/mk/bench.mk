@@ -56,3 +56,11 @@ run-bench-stages: $(OUT)/bench_stages
 	@$<
 $(OUT)/bench_stages: tools/bench/bench_stages.c $(OUT)/libxw.a
 	@echo "  LD $@"; $(FLAVOUR_CC) $(CFLAGS_BASE) $(CFLAGS_$(FLAVOUR)) -Itools/bench $^ $(LIBS) -o $@
+
+.PHONY: bench-hot
+bench-hot: ext $(BENCH_OUT)/hot_engine.so ## what a message costs from the event array to Python's callback, by batch size
+	$(PY) tools/bench/hot.py $(ARGS)
+$(BENCH_OUT)/hot_engine.so: tools/bench/hot_engine.c csrc/xw_api.h
+	@mkdir -p $(@D)
+	@echo "  CC $@"; $(CC) $(BENCH_FLAGS) -Icsrc -fPIC -shared $< -o $@
+bench-warnings: $(BENCH_OUT)/hot_engine.so

@@ -58,7 +58,7 @@ class Loop:
             engine=_address(engine.handle), events=_address(engine.events), batch=engine.batch,
             poll=_function("xw_poll"), spin=_function("xw_poll_spin"), deadline=_function("xw_engine_deadline"),
             wait=_function("xw_engine_wait"), send=_function("xw_conn_send"), clock=_function("xw_monotonic_ns"),
-            on_event=self._event, on_error=_failed, on_batch=on_batch, make_stamps=Stamps,
+            on_event=self._event, on_error=_failed, on_batch=on_batch, stamps=Stamps,
             record=_function("xw_stages_record") if engine.stages else 0)
         engine.watch(self._walker.wake_fd, True)
 
