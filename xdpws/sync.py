@@ -6,25 +6,48 @@
             ...
 
 Each connection has a thread of its own that runs an asyncio loop, so pings are answered and close frames are seen
-whatever the caller does; a call crosses over to it and waits. For the lowest latency use `xdpws.Client`.
+whatever the caller does; a call crosses over to it and waits. Any thread may call, several at a time; only one may
+receive (ConcurrencyError). A call from within that thread (a process_exception or on_connect hook, a Keepalive
+function) raises UsageError: it would wait for itself. For the lowest latency use `xdpws.Client`.
 """
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import socket
+import ssl as ssl_module
 import threading
-from collections.abc import Coroutine, Iterator
-from typing import Any, TypeVar
+import uuid
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Literal, TypeVar, overload
 
+from xdpws.aio.connect import USER_AGENT
 from xdpws.aio.connect import connect as open_connection
 from xdpws.aio.connection import ClientConnection as AsyncConnection
-from xdpws.errors import ConnectionClosedOK
-from xdpws.http import Response
+from xdpws.aio.connection import Data, DataLike, LoggerLike
+from xdpws.aio.state import State
+from xdpws.config import Compression, Keepalive, TlsOptions, TransportName, XdpOptions
+from xdpws.errors import ConnectionClosedOK, UsageError
+from xdpws.http import HeadersLike, Request, Response
 from xdpws.timestamps import Stamps
 
-__all__ = ["ClientConnection", "connect"]
+__all__ = ["ClientConnection", "Pong", "connect"]
 
 _T = TypeVar("_T")
+
+
+class Pong(concurrent.futures.Future[float]):
+    """The pong that a ping waits for: a future of its latency in seconds, and, as in `websockets`, an event."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the pong; False if it did not come within `timeout` seconds, or the connection ended."""
+        concurrent.futures.wait([self], timeout)
+        return self.is_set()
+
+    def is_set(self) -> bool:
+        """Whether the pong has come."""
+        return self.done() and not self.cancelled() and self.exception() is None
 
 
 class _LoopThread:
@@ -47,6 +70,10 @@ class _LoopThread:
 
     def submit(self, work: Coroutine[Any, Any, _T]) -> concurrent.futures.Future[_T]:
         """Start `work` in the loop."""
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise UsageError("a blocking call from the connection's own thread would wait for itself; use "
+                             "xdpws.connect there")
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def call(self, work: Coroutine[Any, Any, _T], timeout: float | None = None) -> _T:
@@ -55,8 +82,10 @@ class _LoopThread:
         try:
             return future.result(timeout)
         except concurrent.futures.TimeoutError:
+            if future.done():
+                raise  # of the work itself
             future.cancel()
-            raise TimeoutError(f"timed out after {timeout} s") from None
+            return _last_word(future, timeout)
         except BaseException:
             future.cancel()
             raise
@@ -73,9 +102,37 @@ class _LoopThread:
             self._thread.join()
 
 
-def connect(uri: str, **options: Any) -> ClientConnection:
-    """Connect and wait until the connection is open. `options` and exceptions: those of `xdpws.connect`."""
-    opening = open_connection(uri, **options)
+def _last_word(future: concurrent.futures.Future[_T], timeout: float | None) -> _T:
+    """The result, if it came at the very moment it was given up."""
+    if future.done() and not future.cancelled():
+        return future.result()
+    raise TimeoutError(f"timed out in {timeout} s")
+
+
+def connect(uri: str, *, sock: socket.socket | None = None,
+            ssl: TlsOptions | ssl_module.SSLContext | bool | None = None,
+            server_hostname: str | None = None, origin: str | None = None, subprotocols: Sequence[str] | None = None,
+            compression: Compression = None, additional_headers: HeadersLike | None = None,
+            user_agent_header: str | None = USER_AGENT, proxy: str | Literal[True] | None = True,
+            proxy_ssl: ssl_module.SSLContext | None = None, proxy_server_hostname: str | None = None,
+            open_timeout: float | None = 10, ping_interval: float | None = 20, ping_timeout: float | None = 20,
+            close_timeout: float | None = 10, max_size: int | tuple[int | None, int | None] | None = 2**20,
+            max_queue: int | tuple[int | None, int | None] | None = 16, logger: LoggerLike | None = None,
+            host: str | None = None, port: int | None = None, local_addr: tuple[str, int] | None = None,
+            transport: TransportName = "auto", interface: str | None = None, xdp: XdpOptions | None = None,
+            tls: TlsOptions | None = None, idle_timeout: float | None = None,
+            keepalive: str | Keepalive | None = None, stamps: bool = False, check_utf8: bool = True
+            ) -> ClientConnection:
+    """Connect and wait until the connection is open. Parameters and exceptions: those of `xdpws.connect`, without
+    reconnecting."""
+    opening = open_connection(
+        uri, sock=sock, ssl=ssl, server_hostname=server_hostname, origin=origin, subprotocols=subprotocols,
+        compression=compression, additional_headers=additional_headers, user_agent_header=user_agent_header,
+        proxy=proxy, proxy_ssl=proxy_ssl, proxy_server_hostname=proxy_server_hostname, open_timeout=open_timeout,
+        ping_interval=ping_interval, ping_timeout=ping_timeout, close_timeout=close_timeout, max_size=max_size,
+        max_queue=max_queue, logger=logger, host=host, port=port, local_addr=local_addr, transport=transport,
+        interface=interface, xdp=xdp, tls=tls, idle_timeout=idle_timeout, keepalive=keepalive, stamps=stamps,
+        check_utf8=check_utf8)
     thread = _LoopThread()
     try:
         return ClientConnection(thread, thread.call(opening._open()))
@@ -100,10 +157,11 @@ class ClientConnection:
     def __enter__(self) -> ClientConnection:
         return self
 
-    def __exit__(self, exc_type: object, *_: object) -> None:
+    def __exit__(self, exc_type: type[BaseException] | None, exc_value: BaseException | None,
+                 traceback: TracebackType | None) -> None:
         self.close(1000 if exc_type is None else 1011)
 
-    def __iter__(self) -> Iterator[str | bytes]:
+    def __iter__(self) -> Iterator[Data]:
         """Messages until the connection closes in order; ConnectionClosedError is raised otherwise."""
         try:
             while True:
@@ -111,36 +169,95 @@ class ClientConnection:
         except ConnectionClosedOK:
             return
 
-    def recv(self, timeout: float | None = None, decode: bool | None = None) -> Any:
+    @overload
+    def recv(self, timeout: float | None = None, *, decode: Literal[True]) -> str: ...
+
+    @overload
+    def recv(self, timeout: float | None = None, *, decode: Literal[False]) -> bytes: ...
+
+    @overload
+    def recv(self, timeout: float | None = None, decode: bool | None = None) -> Data: ...
+
+    def recv(self, timeout: float | None = None, decode: bool | None = None) -> Data:
         """The next message: str for text, bytes for binary; decode=True or False forces one of them.
 
         Raises TimeoutError after `timeout` seconds (nothing is lost), ConnectionClosed, ConcurrencyError.
         """
         return self._call(self._connection.recv(decode), timeout)
 
-    def send(self, message: str | bytes | bytearray | memoryview, timeout: float | None = None) -> None:
-        """Send one message, str as text; waits while there is no room. Raises ConnectionClosed, TimeoutError."""
-        self._call(self._connection.send(message), timeout)
+    def recv_streaming(self, decode: bool | None = None) -> Iterator[Data]:
+        """The next message in pieces. The engine puts messages together, so there is always one piece: the message."""
+        yield self.recv(decode=decode)
 
-    def ping(self, data: str | bytes | None = None) -> concurrent.futures.Future[float]:
-        """Send a ping; the future has the latency in seconds when its pong has come."""
-        async def go() -> float:
-            return await waiter
+    def send(self, message: DataLike | Iterable[DataLike], *, text: bool | None = None,
+             timeout: float | None = None) -> None:
+        """Send one message, str as text, bytes and their like as binary; text=True or False forces one of them.
 
-        waiter = self._call(self._connection.ping(data))
-        return self._thread.submit(go())
+        Of an iterable each item is a frame of one message. Waits while there is no room. Raises ConnectionClosed,
+        TimeoutError (timeout in seconds), TypeError.
+        """
+        self._call(self._connection.send(message, text=text), timeout)
 
-    def pong(self, data: str | bytes = b"") -> None:
+    def ping(self, data: DataLike | None = None) -> Pong:
+        """Send a ping; the result knows when its pong has come, and the latency in seconds."""
+        pong = Pong()
+
+        def done(waiter: asyncio.Future[float]) -> None:
+            if pong.done() or waiter.cancelled():
+                pong.cancel()
+            elif (error := waiter.exception()) is not None:
+                pong.set_exception(error)
+            else:
+                pong.set_result(waiter.result())
+
+        async def go() -> None:
+            asyncio.ensure_future(await self._connection.ping(data)).add_done_callback(done)
+
+        self._call(go())
+        return pong
+
+    def pong(self, data: DataLike = b"") -> None:
         """Send a pong that nobody asked for. Pings are answered without it."""
         self._call(self._connection.pong(data))
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """The close handshake; returns when the connection has ended. Repeating it does no harm."""
+        if not self._thread.alive:
+            return
+        self._thread.call(self._connection.close(code, reason))
+        self._thread.stop()
+
+    def wait_closed(self, timeout: float | None = None) -> bool:
+        """Wait until the connection has ended; False if it has not within `timeout` seconds."""
+        if not self._thread.alive:
+            return True
         try:
-            if self._thread.alive:
-                self._thread.call(self._connection.close(code, reason))
-        finally:
-            self._thread.stop()
+            self._thread.call(self._connection.wait_closed(), timeout)
+        except TimeoutError:
+            return False
+        return True
+
+    def info(self) -> dict[str, int | str]:
+        """State and figures of TCP and TLS, by the names of `struct xw_conn_info`; {} when it is closed."""
+        async def ask() -> dict[str, int | str]:
+            return self._connection.info()
+
+        return self._thread.call(ask()) if self._thread.alive else {}
+
+    @property
+    def id(self) -> uuid.UUID:
+        """Unique identifier of the connection, for logs."""
+        return self._connection.id
+
+    @property
+    def logger(self) -> LoggerLike:
+        """Logger of this connection."""
+        return self._connection.logger
+
+    @property
+    def state(self) -> State:
+        """State of the connection (RFC 6455)."""
+        return self._connection.state
 
     @property
     def transport(self) -> str:
@@ -151,6 +268,21 @@ class ClientConnection:
     def transport_reason(self) -> str:
         """Why this transport runs, for people."""
         return self._connection.transport_reason
+
+    @property
+    def local_address(self) -> Any:
+        """(host, port) of our end."""
+        return self._connection.local_address
+
+    @property
+    def remote_address(self) -> Any:
+        """(host, port) that we are connected to: the server's or the proxy's."""
+        return self._connection.remote_address
+
+    @property
+    def request(self) -> Request | None:
+        """The upgrade request."""
+        return self._connection.request
 
     @property
     def response(self) -> Response | None:

@@ -10,7 +10,9 @@ import pytest
 from websockets.sync.server import ServerConnection, serve
 
 from xdpws import sync
-from xdpws.errors import ConnectError, ConnectionClosedError, ConnectionClosedOK
+from xdpws.aio.state import State
+from xdpws.config import Keepalive
+from xdpws.errors import ConcurrencyError, ConnectError, ConnectionClosedError, ConnectionClosedOK, UsageError
 
 
 @contextmanager
@@ -109,3 +111,76 @@ def test_close_may_be_repeated() -> None:
         ws.close()
         with pytest.raises(ConnectionClosedOK):
             ws.recv(1)
+
+
+def test_names_of_the_asyncio_face() -> None:
+    with server(echo) as url, sync.connect(url, stamps=True, additional_headers={"X-A": "b"}) as ws:
+        ws.send(["in ", "frames"])
+        assert ws.recv(decode=False) == b"in frames"
+        ws.send(b"as text", text=True)
+        assert list(ws.recv_streaming()) == ["as text"]
+        assert ws.stamps is not None
+        assert ws.request is not None
+        assert ws.request.headers["X-A"] == "b"
+        assert ws.response is not None
+        assert ws.response.status_code == 101
+        assert ws.state is State.OPEN
+        assert ws.local_address[0] == ws.remote_address[0] == "127.0.0.1"
+        assert ws.info()["local_port"] == ws.local_address[1]
+        assert ws.wait_closed(0.01) is False
+        waiter = ws.ping()
+        assert waiter.wait(10)
+        assert waiter.is_set()
+        assert not waiter.cancelled()
+    assert ws.wait_closed() is True
+    assert ws.state is State.CLOSED
+    assert ws.info() == {}
+
+
+def test_pong_that_never_comes_is_told() -> None:
+    def deaf(ws: ServerConnection) -> None:
+        ws.socket.recv(1)  # by nobody else, so that the ping is never answered
+        ws.close_socket()
+
+    with server(deaf) as url, sync.connect(url) as ws:
+        waiter = ws.ping()
+        assert waiter.wait(10) is False
+        with pytest.raises(ConnectionClosedError):
+            waiter.result(10)
+
+
+def test_a_call_from_the_connections_own_thread_is_refused() -> None:
+    caught: list[Exception] = []
+
+    def beat() -> str:
+        try:
+            ws.send("would wait for itself")
+        except Exception as error:
+            caught.append(error)
+        return "beat"
+
+    with server(echo) as url, sync.connect(url, keepalive=Keepalive(beat, interval_s=0.02)) as ws:
+        assert ws.recv(10) == "beat"
+    assert isinstance(caught[0], UsageError)
+    assert "would wait for itself" in str(caught[0])
+
+
+def test_two_receivers_are_refused() -> None:
+    with server(echo) as url, sync.connect(url) as ws:
+        threads = [threading.Thread(target=lambda: results.append(_try(ws))) for _ in range(2)]
+        results: list[Any] = []
+        for thread in threads:
+            thread.start()
+        while not results:
+            threads[0].join(0.01)
+        ws.send("for the other")
+        for thread in threads:
+            thread.join()
+    assert {type(each) for each in results} == {ConcurrencyError, str}
+
+
+def _try(ws: sync.ClientConnection) -> Any:
+    try:
+        return ws.recv(10)
+    except ConcurrencyError as error:
+        return error
