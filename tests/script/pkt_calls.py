@@ -211,7 +211,7 @@ class Calls:
         return self.reader(self.fd(args[0]), self.num(args[2]), 0, args[1] == Word("NULL"))
 
     def do_recv(self, args: list, _: Call) -> Callable[[], Any]:
-        return self.reader(self.fd(args[0]), self.num(args[2]), self.num(args[3]))
+        return self.reader(self.fd(args[0]), self.num(args[2]), self.num(args[3]), args[1] == Word("NULL"))
 
     do_recvfrom = do_recv
 

@@ -74,6 +74,7 @@ class Run:
         self.out: deque[tuple[int, wire.Segment]] = deque()
         self.link = Link(port, 40000)
         self.next_port = 40000
+        self.earlier: set[tuple[int, int]] = set()
         self.pending: Pending | None = None
         self.pending_by: tuple[int, int] | None = None  # when it has to end: from, to
 
@@ -91,7 +92,10 @@ class Run:
 
     def of_the_link(self, seg: wire.Segment) -> bool:
         """Packets of earlier connections do not count, as in packetdrill."""
-        return not self.link.known or (seg.src[1], seg.dst[1]) == (self.link.local_port, self.link.remote_port)
+        ports = seg.src[1], seg.dst[1]
+        if self.link.known:
+            return ports == (self.link.local_port, self.link.remote_port)
+        return ports not in self.earlier
 
     def go_on(self) -> None:
         """Tries the call that blocks once more."""
@@ -276,6 +280,11 @@ class Run:
         if self.pending:
             raise Wrong(f"{self.pending.call.name} still blocks")
         if call.name == "socket":
+            if self.link.known:
+                if self.setup.strict_end and self.out:
+                    raise Wrong(f"before it was sent also: {self.text(self.out[0][1])}")
+                self.earlier.add((self.link.local_port, self.link.remote_port))
+                self.out.clear()
             self.link = Link(self.port, self.link.remote_port)
         self.pending = self.calls.start(call)
         end = event.when.to_ns if event.when.end else None

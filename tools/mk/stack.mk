@@ -26,3 +26,7 @@ PKTFLAGS ?=
 pkt: ## packetdrill scripts below SCRIPTS= against the stack in a box; PKTFLAGS=--help says more
 	@$(MAKE) --no-print-directory -s FLAVOUR=checked stack-so
 	@$(PY) tests/script/pkt_main.py $(PKTFLAGS) $(SCRIPTS)
+
+.PHONY: replay
+replay: ## recorded captures of ../shared/data/tcp_pcaps (XDPWS_TCP_PCAPS) through the stack as receiver, with a table
+	@$(PY) tests/replay/replay_table.py
