@@ -36,6 +36,22 @@ int xw_xsk_huge_pages(const struct xw_dev *d);          /* 1 if the UMEM got 2 M
 int xw_xsk_busy_poll(const struct xw_dev *d);           /* 1 if the busy-poll options were accepted */
 void xw_dev_close(struct xw_dev *d);                    /* only for a device that no engine owns */
 
+/* ---- captures (dev/capture.h, dev/player.h) --------------------------------------------------------------------- */
+struct xw_capture_rec {
+    uint64_t off;    /* of the frame in the file */
+    uint32_t len;    /* bytes captured */
+    uint32_t whole;  /* 1: they are all that there was */
+    uint64_t ns;     /* of the capture's clock; a simple packet block has none and gets that of the packet before it */
+};
+/* the packets of a pcap or pcapng file in memory: writes up to max records; returns how many the file has, or XW_EINVAL
+ * with *why set. So a first call with max 0 counts. No state, no allocation. */
+int64_t xw_capture_walk(const uint8_t *file, uint64_t len, struct xw_capture_rec *out, uint64_t max, const char **why);
+/* plays the frames of a pcap or pcapng file in memory, which must outlive the device; nothing is played at first */
+int xw_player_device(const uint8_t *file, uint64_t len, uint32_t mtu, struct xw_dev **out);
+void xw_player_allow(struct xw_dev *d, uint32_t frames);  /* the first so many may be played */
+uint32_t xw_player_left(const struct xw_dev *d);          /* frames not yet played */
+uint32_t xw_player_left_allowed(const struct xw_dev *d);  /* those of them that may be */
+
 /* ---- steering program (steer/steer.h) -------------------------------------------------------------------------- */
 struct xw_steer;
 enum xw_xdp_mode { XW_XDP_NATIVE = 1, XW_XDP_GENERIC = 2 };
@@ -107,6 +123,8 @@ struct xw_engine_cfg {
     uint8_t seed[32];        /* of every random choice of this engine */
     uint8_t stamps;          /* 1: stamp every stage; 0: only kernel and ring times */
     uint8_t clock;           /* enum xw_clock */
+    uint8_t replay;          /* 1: connections are captured ones (xw_conn_replay); what the layers write goes nowhere */
+    uint32_t replay_isn;     /* with it: every connection's initial sequence number */
 };
 /* what stamps are read from; both give ns of CLOCK_MONOTONIC */
 enum xw_clock {
@@ -139,6 +157,15 @@ int xw_engine_neigh(struct xw_engine *e, uint32_t ip, const uint8_t mac[6]);
 
 enum xw_transport { XW_TRANSPORT_XDP = 1, XW_TRANSPORT_SOCKET = 2 };
 enum xw_proto { XW_PROTO_RAW = 0, XW_PROTO_WS = 1 };
+/* a captured TLS connection's keys, from its key log */
+struct xw_replay_tls {
+    uint8_t version;             /* 12 or 13 */
+    uint8_t secret_len;
+    uint16_t suite;              /* as in the ServerHello */
+    uint8_t client_random[32], server_random[32];
+    uint8_t client_secret[48];   /* 1.3: CLIENT_TRAFFIC_SECRET_0; 1.2: the master secret */
+    uint8_t server_secret[48];   /* 1.3: SERVER_TRAFFIC_SECRET_0 */
+};
 struct xw_conn_cfg {
     uint8_t transport;           /* enum xw_transport */
     uint8_t proto;               /* enum xw_proto */
@@ -170,6 +197,7 @@ struct xw_conn_cfg {
     uint64_t open_timeout_ns;    /* TCP + TLS + upgrade; 0: none */
     uint64_t close_timeout_ns;   /* close handshake, then the transport is cut; 0: 10 s */
     uint64_t user;               /* handed back in every event */
+    const struct xw_replay_tls *replay_tls; /* engine in replay, with tls: the keys; NULL otherwise. Copied */
 };
 /* starts connecting; *id names the connection until its CLOSED event was delivered */
 int xw_conn_open(struct xw_engine *e, const struct xw_conn_cfg *cfg, uint64_t now_ns, uint32_t *id);
@@ -267,6 +295,8 @@ int xw_conn_abort(struct xw_engine *e, uint32_t id, uint64_t now_ns);
 /* stops (1) or resumes (0) delivery of messages; when the rings are full the window closes and the peer has to wait.
  * WebSocket: pings in what has come meanwhile are answered and pongs are told, ahead of the messages before them. It
  * resumes by itself when a close frame or the end of the stream is seen: what is left then is bounded by the rings */
+/* engine in replay: sends exactly these octets of the captured client (behind the SYN), and its FIN; returns how many */
+int64_t xw_conn_replay(struct xw_engine *e, uint32_t id, const void *data, uint64_t len, int fin, uint64_t now_ns);
 int xw_conn_pause(struct xw_engine *e, uint32_t id, int paused);
 /* raw: bytes taken / given; 0 from read with len > 0: nothing there now; XW_ECLOSED: the end of the stream was read */
 int64_t xw_conn_read(struct xw_engine *e, uint32_t id, void *buf, uint64_t len, struct xw_stamps *stamps);

@@ -172,7 +172,7 @@ static bool walk_pcapng(struct walk *w) {
     return true;
 }
 
-int64_t xw_capture_walk(const uint8_t *file, size_t len, struct xw_capture_rec *out, size_t max, const char **why) {
+int64_t xw_capture_walk(const uint8_t *file, uint64_t len, struct xw_capture_rec *out, uint64_t max, const char **why) {
     struct walk w = { .p = file, .len = len, .out = out, .max = max };
     bool ok = len >= 4 || bad(&w, "capture: shorter than its magic number");
     if (ok) {

@@ -18,6 +18,7 @@ struct player {
     struct xw_player_cfg cfg;
     struct xw_capture_rec *rec; /* played: whole ones, times relative to the first and never backwards */
     uint32_t cnt, at;
+    uint32_t allowed;           /* of cnt: those before it may be played */
     uint32_t lent;
     bool ticked, started;
     uint64_t now_ns, start_ns;
@@ -41,7 +42,7 @@ static unsigned player_rx_burst(struct xw_dev *dev, struct xw_pkt *pkts, unsigne
         p->started = true;
         p->start_ns = p->now_ns;
     }
-    for (; n < max && p->at < p->cnt; n++, p->at++) {
+    for (; n < max && p->at < p->allowed; n++, p->at++) {
         const struct xw_capture_rec *r = &p->rec[p->at];
         if (p->cfg.by_time && p->now_ns - p->start_ns < r->ns)
             break;
@@ -111,7 +112,7 @@ static int player_tx_flush(struct xw_dev *dev) {
 /* Due: by time, when the clock of the capture says so; else at once. */
 static uint64_t player_deadline(const struct xw_dev *dev) {
     const struct player *p = player_of_const(dev);
-    if (p->at == p->cnt)
+    if (p->at >= p->allowed)
         return XW_NEVER;
     return p->started ? p->start_ns + p->rec[p->at].ns : 0;
 }
@@ -203,6 +204,7 @@ int xw_player_open(const struct xw_player_cfg *cfg, struct xw_dev **out) {
     }
     (void)xw_capture_walk(cfg->data, cfg->len, p->rec, (size_t)all, &why);
     keep_playable(p, (uint32_t)all);
+    p->allowed = p->cnt;
     *out = &p->dev;
     return XW_OK;
 }
@@ -216,3 +218,18 @@ struct xw_span xw_player_sent(const struct xw_dev *d, uint32_t n) {
     const struct kept *k = &p->kept[(p->kept_first + n) % p->cfg.keep_tx];
     return xw_span(xw_frames_at(&p->frames, k->frame), k->len);
 }
+
+int xw_player_device(const uint8_t *file, uint64_t len, uint32_t mtu, struct xw_dev **out) {
+    struct xw_player_cfg cfg = { .data = file, .len = len, .mtu = mtu };
+    int rc = xw_player_open(&cfg, out);
+    if (!rc)
+        player_of(*out)->allowed = 0;
+    return rc;
+}
+
+void xw_player_allow(struct xw_dev *d, uint32_t frames) {
+    struct player *p = player_of(d);
+    p->allowed = frames < p->cnt ? frames : p->cnt;
+}
+
+uint32_t xw_player_left_allowed(const struct xw_dev *d) { return player_of_const(d)->allowed - player_of_const(d)->at; }

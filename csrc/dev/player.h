@@ -8,6 +8,7 @@
 #ifndef XW_DEV_PLAYER_H
 #define XW_DEV_PLAYER_H
 #include "dev/dev.h"
+#include "xw.h" /* xw_player_device, xw_player_allow, xw_player_left */
 
 struct xw_player_cfg {
     const uint8_t *data; /* the file */
@@ -18,8 +19,6 @@ struct xw_player_cfg {
 };
 /* xw_player_open: 0, XW_EINVAL (not such a capture, or damaged: xw_setup_error says where) or XW_ENOMEM. */
 int xw_player_open(const struct xw_player_cfg *cfg, struct xw_dev **out);
-/* xw_player_left: frames not yet played. */
-uint32_t xw_player_left(const struct xw_dev *d);
 /* xw_player_sent: the n-th of the kept frames, 0 the oldest; an empty span past the last. */
 struct xw_span xw_player_sent(const struct xw_dev *d, uint32_t n);
 #endif

@@ -96,7 +96,8 @@ static int ws_start(struct xw_engine *e, struct xw_conn *c, const struct xw_conn
         .bs = c->top, .rng = &e->rng, .max_message = cfg->max_message,
         .check_utf8 = cfg->check_utf8, .view_max = c->top == c->lower ? ring / 2 : ring - XW_TLS_PLAIN_MAX,
         .assembly = c->assembly, .close_timeout_ns = cfg->close_timeout_ns, .clock = e->cfg.stamps ? e->clock : NULL,
-        .clock_arg = e->clock_arg, .stamps = true, .target = cfg->ws_request, .host = cfg->ws_host, .headers = cfg->ws_headers,
+        .clock_arg = e->clock_arg, .stamps = true, .any_answer = e->cfg.replay,
+        .target = cfg->ws_request, .host = cfg->ws_host, .headers = cfg->ws_headers,
         .subprotocols = cfg->ws_subprotocols, .deflate_min = cfg->ws_deflate_min, .deflate_mem = c->deflate_mem,
         .deflate = { .on = cfg->ws_deflate, .server_reset = cfg->ws_server_reset, .client_reset = cfg->ws_client_reset,
                      .server_bits = cfg->ws_server_bits, .client_bits = cfg->ws_client_bits },
@@ -110,8 +111,9 @@ static int tls_start(struct xw_engine *e, struct xw_conn *c, const struct xw_con
     c->top = c->lower;
     if (!cfg->tls)
         return XW_OK;
-    return xw_tls_new(cfg->tls, c->lower, cfg->server_name, &c->plain, e->cfg.stamps ? e->clock : NULL, e->clock_arg,
-                      &c->top);
+    int rc = xw_tls_new(cfg->tls, c->lower, cfg->server_name, &c->plain, e->cfg.stamps ? e->clock : NULL, e->clock_arg,
+                        &c->top);
+    return rc || !e->cfg.replay ? rc : cfg->replay_tls ? xw_tls_replay(c->top, cfg->replay_tls) : XW_EINVAL;
 }
 
 static int socket_start(struct xw_engine *e, struct xw_conn *c, const struct xw_conn_cfg *cfg) {
@@ -145,8 +147,14 @@ static int xdp_start(struct xw_engine *e, struct xw_conn *c, const struct xw_con
     xw_tcp_set_user(c->tcp, c);
     e->tx_pending = true;
     rc = xw_bs_tcp_new(c->tcp, now_ns, &c->lower);
-    if (rc)
+    if (rc) {
         xw_tcp_release(c->tcp, now_ns);
+        return rc;
+    }
+    struct xw_bs *sink;
+    rc = e->cfg.replay ? xw_bs_sink_new(c->lower, &sink) : XW_OK;
+    if (!rc && e->cfg.replay)
+        c->lower = sink;
     return rc;
 }
 

@@ -114,6 +114,27 @@ int xw_conn_abort(struct xw_engine *e, uint32_t id, uint64_t now_ns) {
     return XW_OK;
 }
 
+int64_t xw_conn_replay(struct xw_engine *e, uint32_t id, const void *data, uint64_t len, int fin, uint64_t now_ns) {
+    int rc;
+    struct xw_conn *c = usable(e, id, &rc);
+    if (!c || !e->cfg.replay)
+        return c ? XW_ESTATE : rc;
+    struct xw_bs *inner = xw_bs_sink_inner(c->lower);
+    uint64_t done = 0;
+    for (struct xw_mspan room; done < len && (room = inner->ops->reserve(inner)).len;) {
+        size_t n = room.len < len - done ? room.len : (size_t)(len - done);
+        memcpy(room.p, (const uint8_t *)data + done, n);
+        inner->ops->commit(inner, n);
+        done += n;
+    }
+    if (fin && done == len)
+        inner->ops->shutdown_wr(inner);
+    inner->ops->flush(inner, now_ns);
+    xw_packets_transmit(e, now_ns);
+    xw_engine_work(e, c);
+    return (int64_t)done;
+}
+
 int xw_conn_pause(struct xw_engine *e, uint32_t id, int paused) {
     int rc;
     struct xw_conn *c = usable(e, id, &rc);

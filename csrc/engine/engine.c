@@ -19,6 +19,9 @@ bool xw_engine_thread_ok(const struct xw_engine *e) { return e->thread == thread
 
 void xw_engine_adopt(struct xw_engine *e) { e->thread = thread_id(); }
 
+/* A replayed client sends as the captured one did, whatever congestion control would say. */
+#define REPLAY_CWND_SEGS 1000u
+
 static bool power_of_two_from(uint32_t v, uint32_t least) { return v >= least && !(v & (v - 1)); }
 
 int xw_engine_new(const struct xw_engine_cfg *cfg, struct xw_engine **out) {
@@ -98,6 +101,11 @@ int xw_engine_attach(struct xw_engine *e, struct xw_dev *dev, const struct xw_ne
     tcp.rng = &e->rng;
     tcp.drops = e->drops;
     tcp.opts.time_wait_ns = XW_NS_PER_S; /* a client's ports are picked at random; the flow leaves the card with it */
+    if (e->cfg.replay) {
+        tcp.fixed_isn = 1;
+        tcp.isn = e->cfg.replay_isn;
+        tcp.opts.init_cwnd_segs = REPLAY_CWND_SEGS;
+    }
     e->tcp_opts = tcp.opts;
     size_t tcp_len = xw_tcp_stack_size(&tcp);
     e->net_mem = calloc(1, xw_net_size());

@@ -18,6 +18,7 @@
 #include "base/stamp.h"
 #include "base/tsc.h"
 #include "bs/bs.h"
+#include "bs/bs_sink.h"
 #include "bs/bs_sock.h"
 #include "bs/bs_tcp.h"
 #include "dev/dev.h"

@@ -10,8 +10,7 @@
  * drains as room comes. Nothing else is sealed before that is empty, hence records leave in their order. */
 #include "base/assert.h"
 #include "base/err.h"
-#include "tls/own.h"
-#include "tls/tls_priv.h"
+#include "tls/handover.h"
 #include "xw.h"
 #include <stdlib.h>
 #include <string.h>
@@ -152,6 +151,31 @@ bool xw_tls_take_over(struct xw_tls *t) {
         SSL_free_buffers(t->ssl); /* 34 KiB; it only answers questions from now on */
     o->on = !rc;
     return o->on;
+}
+
+/* ---- a replay (replay.c) ----------------------------------------------------------------------------------------- */
+
+int xw_tls_own_begin(struct xw_tls *t, const SSL_CIPHER *cipher, const EVP_MD *md, bool tls13, const struct xw_replay_tls *r) {
+    struct xw_own *m = &t->own->m;
+    enum xw_aead_alg alg = alg_of(cipher);
+    struct xw_span client = xw_span(r->client_secret, r->secret_len), server = xw_span(r->server_secret, r->secret_len);
+    xw_tls_own_end(t);
+    if (!alg || !md)
+        return XW_EINVAL;
+    int rc = tls13 ? xw_own_start13(m, t->ctx->aead, alg, md, client, server)
+                   : xw_own_start12(m, t->ctx->aead, alg, md, client, r->client_random, r->server_random, 1);
+    t->own->on = !rc;
+    return rc;
+}
+
+bool xw_tls_own_opens(struct xw_tls *t, struct xw_span rec, uint8_t *out) {
+    size_t n;
+    return xw_own_open(&t->own->m, rec, out, &n) != XW_OWN_FATAL;
+}
+
+void xw_tls_own_end(struct xw_tls *t) {
+    xw_own_wipe(&t->own->m);
+    t->own->on = false;
 }
 
 /* ---- sending --------------------------------------------------------------------------------------------------- */

@@ -246,7 +246,10 @@ static int poll_connecting(struct xw_tls *t, uint64_t now_ns) {
     struct xw_bs_status st = lower_status(t);
     if (st.state == XW_BS_CONNECTING)
         return rc;
-    handshake(t);
+    if (t->replay_cipher)
+        xw_tls_replay_step(t);
+    else
+        handshake(t);
     flush_lower(t, now_ns);
     bool more = t->state != XW_BS_FAILED && xw_tls_record_len(t);
     if (t->state == XW_BS_CONNECTING && !more && rc == XW_OK)
@@ -325,6 +328,7 @@ static const char *tls_error_text(const struct xw_bs *b) { return of_const(b)->w
 
 static void destroy(struct xw_tls *t) {
     SSL_free(t->ssl);
+    OPENSSL_cleanse(&t->replay, sizeof t->replay);
     xw_tls_own_free(t);
     xw_tls_ctx_free(t->ctx);
     OPENSSL_cleanse(t->out, sizeof t->out);
@@ -403,12 +407,12 @@ void xw_tls_record_times(const struct xw_bs *tls, uint64_t off, uint64_t *begin_
 
 void xw_tls_info(const struct xw_bs *tls, struct xw_conn_info *out) {
     const struct xw_tls *t = of_const(tls);
-    const SSL_CIPHER *cipher = SSL_get_current_cipher(t->ssl);
+    const SSL_CIPHER *cipher = t->replay_cipher ? t->replay_cipher : SSL_get_current_cipher(t->ssl);
     out->tls_version = 0;
     out->cipher[0] = out->tls_engine[0] = out->tls_library[0] = 0;
     if (t->state == XW_BS_CONNECTING || !cipher)
         return;
-    out->tls_version = SSL_version(t->ssl) == TLS1_3_VERSION ? 13 : 12;
+    out->tls_version = t->replay_cipher ? t->replay.version : SSL_version(t->ssl) == TLS1_3_VERSION ? 13 : 12;
     snprintf(out->cipher, sizeof out->cipher, "%s", SSL_CIPHER_get_name(cipher));
     bool own = xw_tls_own_on(t);
     snprintf(out->tls_engine, sizeof out->tls_engine, "%s", own ? "own" : "openssl");

@@ -31,6 +31,11 @@ struct xw_conn_info; /* xw_api.h */
  * remains the caller's. */
 int xw_tls_new(struct xw_tls_ctx *ctx, struct xw_bs *lower, const char *server_name, struct xw_bytering *plain,
                uint64_t (*clock)(void *arg), void *clock_arg, struct xw_bs **out);
+/* xw_tls_replay: instead of its handshake, the stream lets a captured one pass by and then opens the records with these
+ * secrets. Right after xw_tls_new; the stream below must take what is written and send it nowhere (bs/bs_sink.h).
+ * XW_EINVAL: our record layer does not serve (see xw_setup_error). */
+struct xw_replay_tls; /* xw_api.h */
+int xw_tls_replay(struct xw_bs *tls, const struct xw_replay_tls *r);
 /* xw_tls_record_times: when decryption of the record with this plain offset began and ended; 0 and 0 if it is not
  * known. */
 void xw_tls_record_times(const struct xw_bs *tls, uint64_t off, uint64_t *begin_ns, uint64_t *end_ns);

@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "mem/marks.h"
 #include "tls/tls.h"
+#include "xw.h"
 #include <openssl/ssl.h>
 
 #define XW_TLS_HDR_LEN 5u  /* type, version, length: RFC 8446 5.1 */
@@ -34,6 +35,9 @@ struct xw_tls {
     uint64_t (*clock)(void *arg);
     void *clock_arg;
     SSL *ssl;
+    const SSL_CIPHER *replay_cipher; /* not NULL: a captured connection is replayed (replay.c) … */
+    struct xw_replay_tls replay;     /* … with these secrets */
+    bool replay_ccs;                 /* the server's ChangeCipherSpec passed by */
     struct xw_tls_own *own; /* our record layer; NULL: not wanted */
     enum xw_bs_state state; /* CLOSED is never stored: it follows from the flags and the stream below */
     int error, sys_errno;
@@ -84,6 +88,9 @@ const char *xw_tls_own_library(const struct xw_tls *t);           /* who does th
 void xw_tls_own_pump(struct xw_tls *t);                           /* as pump_out of tls.c */
 void xw_tls_own_read(struct xw_tls *t, uint64_t begin_ns);        /* one record with data, if there is one */
 void xw_tls_own_fail(struct xw_tls *t, int alert, const char *why); /* alert -1: none is sent */
+
+/* replay.c */
+void xw_tls_replay_step(struct xw_tls *t);                        /* instead of the handshake */
 
 /* verify.c */
 /* xw_tls_verify_cert: SSL_CTX_set_cert_verify_callback's: chain, name and pins; fills cert of the connection. arg:

@@ -127,6 +127,8 @@ static unsigned answer(struct xw_ws *ws, struct xw_ws_event *ev) {
     const char *error;
     struct xw_ws_pmd agreed;
     struct xw_span head = ws_head_span(ws), request = xw_span(ws->cfg.assembly.p, ws->tx.hello_len);
+    if (ws->cfg.any_answer)
+        request = xw_span(NULL, 0);
     switch (xw_ws_answer_check(head, request, &ws->http_status, &agreed, &error)) {
     case XW_WS_HS_OPEN:
         if (!ws_start_deflate(ws, &agreed))

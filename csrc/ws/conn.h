@@ -52,6 +52,7 @@ struct xw_ws_cfg {
     uint64_t close_timeout_ns;      /* from the first close frame until the stream must have ended; 0: 10 s */
     uint64_t (*clock)(void *arg);   /* for parsed_ns; NULL: parsed_ns stays 0 */
     void *clock_arg;
+    bool any_answer;                /* client, replays only: the request that the answer belongs to is not ours */
     bool stamps;                    /* fill first and last of MESSAGE events from bs->ops->stamp */
     struct xw_ws_pmd deflate;       /* client: what is offered; server: what it wants at least. on false: none of it */
     uint32_t deflate_min;           /* shorter messages are sent as they are; 0 and 1: all but empty ones are deflated */

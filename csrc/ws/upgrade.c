@@ -168,6 +168,10 @@ static const char *switch_fault(struct xw_span head, struct xw_span request, str
         return "answer 101 without Connection: Upgrade";
     if (xw_ws_field(head, "Sec-WebSocket-Accept", &v) != 1)
         return "answer 101 without one Sec-WebSocket-Accept";
+    if (!request.len) {
+        offer = (struct xw_ws_pmd){ .on = true, .client_bits = XW_WS_PMD_BITS_ANY };
+        return xw_ws_pmd_judge(head, &offer, agreed);
+    }
     xw_ws_field(request, "Sec-WebSocket-Key", &key);
     xw_ws_accept_make(key, accept);
     if (v.len != XW_WS_ACCEPT_LEN || memcmp(v.p, accept, XW_WS_ACCEPT_LEN))

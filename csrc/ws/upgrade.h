@@ -59,7 +59,8 @@ enum xw_ws_verdict {
     XW_WS_HS_REJECTED, /* another status; the body follows */
     XW_WS_HS_BROKEN    /* not HTTP, or a 101 that breaks RFC 6455 4.1 */
 };
-/* xw_ws_answer_check: judges a complete head against the request as it was sent. *status: 0 or 100 … 999; *agreed: the
+/* xw_ws_answer_check: judges a complete head against the request as it was sent (empty, in a replay: it is not known, and
+ * what depends on it is not judged; any permessage-deflate is agreed to). *status: 0 or 100 … 999; *agreed: the
  * compression that is in force when OPEN; *error: text when BROKEN. */
 enum xw_ws_verdict xw_ws_answer_check(struct xw_span head, struct xw_span request, unsigned *status,
                                       struct xw_ws_pmd *agreed, const char **error);

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "connect": ("xdpws.cli.connect:connect", "Connect to one URL: messages to stdout, stdin lines sent."),
     "bench": ("xdpws.cli.bench:command", "Measure latency and throughput beside C loops and the clients on PyPI."),
     "top": ("xdpws.cli.top:top", "Show live how long messages of running clients take from stage to stage."),
+    "replay": ("xdpws.cli.replay:replay", "Play a capture through the real path: messages, stages, cost."),
     "sim": ("xdpws.cli.sim:sim", "Play a recorded or synthetic exchange feed to WebSocket clients."),
 }
 """Name → ("module:function", one line of help). The function is a `click.Command`."""

@@ -53,13 +53,16 @@ def stamps_of(event: Any, user_ns: int) -> Stamps:
 class Engine:
     """One engine; `close()` (or the end of a `with`) aborts what is open and frees all."""
 
-    def __init__(self, config: EngineConfig | None = None, seed: bytes | None = None) -> None:
-        """seed: 32 bytes that decide every random choice; None takes them from the system."""
+    def __init__(self, config: EngineConfig | None = None, seed: bytes | None = None,
+                 replay_isn: int | None = None) -> None:
+        """seed: 32 bytes that decide every random choice; None takes them from the system. replay_isn: connections are
+        captured ones, of clients with this initial sequence number (docs/replay.md)."""
         self.config = config or EngineConfig()
         cfg = ffi.new("struct xw_engine_cfg *", {
             "max_conns": self.config.max_conns, "rcvbuf_len": self.config.rcvbuf_len,
             "sndbuf_len": self.config.sndbuf_len, "plain_len": self.config.plain_len,
-            "stamps": int(bool(self.config.stamps)), "seed": seed or os.urandom(32)})
+            "stamps": int(bool(self.config.stamps)), "seed": seed or os.urandom(32),
+            "replay": int(replay_isn is not None), "replay_isn": replay_isn or 0})
         out = ffi.new("struct xw_engine **")
         check(lib.xw_engine_new(cfg, out), "create the engine", "choose smaller buffers or fewer connections")
         self.handle = out[0]

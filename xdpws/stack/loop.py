@@ -130,7 +130,7 @@ class Loop:
         user_ns = time.monotonic_ns()
         handler.on_message(event)
         if not self.engine.closed:
-            lib.xw_stages_record(self.engine.handle, event, 1, user_ns)
+            lib.xw_stages_record(self.engine.handle, ffi.addressof(event), 1, user_ns)
 
     def _other(self, event: Any, connection: Connection, handler: Handler) -> None:
         kind = event.type
