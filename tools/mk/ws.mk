@@ -45,3 +45,13 @@ $(ZLIB_NG)/libz.so.1:
 	@tar -xzf $(ZLIB_NG)/zlib_ng-1.1.0.tar.gz -C $(ZLIB_NG)/src --strip-components=1
 	@cd $(ZLIB_NG) && (src/src/zlib_ng/zlib-ng/configure --zlib-compat && $(MAKE)) > build.log 2>&1 || { tail -20 build.log; exit 1; }
 	@test -e $@ && echo "  LD $@"
+
+# a connection of csrc/ws as a shared library, for tests/differential
+$(OUT)/ws_peer.so: tests/differential/ws_peer.c $(OUT)/libxw.a
+	@echo "  LD $@"; $(FLAVOUR_CC) $(CFLAGS_BASE) $(CFLAGS_$(FLAVOUR)) -shared $^ $(LDFLAGS_$(FLAVOUR)) $(LIBS) -o $@
+.PHONY: ws-peer
+ws-peer: ## tests/differential's connection, build/checked/ws_peer.so
+	@$(MAKE) --no-print-directory FLAVOUR=checked $(BUILD)/checked/ws_peer.so
+.PHONY: differential
+differential: ext ## csrc/ws against websockets and wsproto, 3000 new examples a test
+	@XDPWS_EXAMPLES=3000 $(PY) -m pytest -q --timeout 3600 tests/differential
