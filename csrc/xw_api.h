@@ -52,6 +52,11 @@ void xw_player_allow(struct xw_dev *d, uint32_t frames);  /* the first so many m
 uint32_t xw_player_left(const struct xw_dev *d);          /* frames not yet played */
 uint32_t xw_player_left_allowed(const struct xw_dev *d);  /* those of them that may be */
 
+/* wraps a device so that its frames of both directions are written to fd as pcapng (dev/tap.h); inner is its own then.
+ * secrets_fd: lines of an NSS key log that appear there are copied into it; 0: none. Both stay the caller's */
+int xw_tap_device(struct xw_dev *inner, int fd, uint64_t epoch_offset_ns, int secrets_fd, struct xw_dev **out);
+uint64_t xw_tap_lost(const struct xw_dev *d);             /* frames that are not in the capture */
+
 /* ---- steering program (steer/steer.h) -------------------------------------------------------------------------- */
 struct xw_steer;
 enum xw_xdp_mode { XW_XDP_NATIVE = 1, XW_XDP_GENERIC = 2 };

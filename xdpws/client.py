@@ -8,6 +8,7 @@
 """
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from xdpws.messages import Message
 from xdpws.resolve import resolve_host
 from xdpws.stack.closing import open_error
 from xdpws.stack.connection import Closed, Connection
+from xdpws.stack.recording import with_secrets
 from xdpws.stack.runtime import Runtime, Target, WsRequest
 from xdpws.stack.stages import StageReport
 from xdpws.stack.tls import TlsContext
@@ -174,7 +176,8 @@ class Client:
         self.on_pong = on_pong
         self.transport = transport
         self.xdp = xdp or (XdpOptions(interface) if interface else None)
-        self.tls = tls or TlsOptions()
+        self._keep = contextlib.ExitStack()
+        self.xdp, self.tls = with_secrets(self.xdp, tls or TlsOptions(), self._keep)
         self.busy_poll = busy_poll
         self.sessions = [Session(parse_uri(each)) for each in urls]
         self._headers = header_lines(additional_headers)
@@ -266,6 +269,7 @@ class Client:
                     self._runtime.wait(0.05)
         finally:
             self._runtime.close()
+            self._keep.close()
 
     def __enter__(self) -> Client:
         return self

@@ -147,6 +147,8 @@ class XdpOptions:
     auto takes it where the driver has it. address: "IP/LEN" of the stack's own (dedicated mode); None shares the
     host's. replace: detach another XDP program that is in the way. nic_time: the NIC's receive timestamps. busy_poll:
     ask the kernel for preferred busy polling. huge_pages: try 2 MiB pages for the frames. rx_len, tx_len: ring sizes.
+    record: a file to write the frames of both directions to, as pcapng. record_secrets: a key log whose new lines go
+    into it; None: `Client` gives its own.
     """
 
     interface: str
@@ -160,6 +162,8 @@ class XdpOptions:
     huge_pages: bool = False
     rx_len: int = 2048
     tx_len: int = 2048
+    record: str | None = None
+    record_secrets: str | None = None
 
     def __post_init__(self) -> None:
         if not self.interface:

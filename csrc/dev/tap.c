@@ -15,10 +15,13 @@
 #define BUF_LEN (256u << 10)
 
 /* pcapng block types and options (draft-ietf-opsawg-pcapng sections 4.1, 4.2, 4.3). */
-enum { SHB = 0x0A0D0D0A, IDB = 1, EPB = 6 };
+enum { SHB = 0x0A0D0D0A, IDB = 1, EPB = 6, DSB = 10 };
+#define TLS_KEY_LOG 0x544c534bu /* secrets type, section 4.7 */
 enum { OPT_END = 0, IF_TSRESOL = 9, EPB_FLAGS = 2, EPB_DROPCOUNT = 4 };
 enum { INBOUND = 1, OUTBOUND = 2 };
 #define LINKTYPE_ETHERNET 1
+/* Key log text taken at a time: the five lines of a TLS 1.3 connection with SHA-384 are 0.9 KB. */
+#define SECRETS_MAX 4096u
 
 struct tap {
     struct xw_dev dev;
@@ -27,6 +30,7 @@ struct tap {
     uint8_t *buf;
     uint32_t len, written; /* bytes in buf; how many of them are out */
     int dead;              /* errno that ended the capture, 0 */
+    uint32_t from;         /* where the blocks since the last tick() begin, if all before is still there */
     uint64_t now_ns, lost, lost_unsaid;
 };
 
@@ -55,6 +59,7 @@ int xw_tap_sync(struct xw_dev *d) {
     }
     memmove(t->buf, t->buf + t->written, t->len - t->written);
     t->len -= t->written;
+    t->from = t->from >= t->written ? t->from - t->written : t->len; /* never within a block */
     t->written = 0;
     return t->len ? XW_EAGAIN : XW_OK;
 }
@@ -77,6 +82,28 @@ static void put_head(struct tap *t) {
     t->buf[t->len - 4] = 9; /* 10^-9 s, then three bytes of padding */
     put_opt(t, OPT_END, 0);
     put32(t, 32);
+}
+
+/* New lines of the key log as one block, before what was gathered since the last tick: those frames made the secrets. */
+static void secrets(struct tap *t) {
+    uint8_t text[SECRETS_MAX];
+    ssize_t n = read(t->cfg.secrets_fd, text, sizeof text);
+    if (n <= 0)
+        return;
+    uint32_t len = (uint32_t)n, block = 20 + pad4(len), end = t->len;
+    if (t->dead || block > BUF_LEN - t->len)
+        return; /* they stay in the key log */
+    memmove(t->buf + t->from + block, t->buf + t->from, end - t->from);
+    t->len = t->from;
+    put32(t, DSB);
+    put32(t, block);
+    put32(t, TLS_KEY_LOG);
+    put32(t, len);
+    memcpy(t->buf + t->len, text, len);
+    memset(t->buf + t->len + len, 0, pad4(len) - len);
+    t->len += pad4(len);
+    put32(t, block);
+    t->len = end + block;
 }
 
 static void record(struct tap *t, const uint8_t *data, uint32_t len, uint32_t direction, uint64_t ns) {
@@ -169,13 +196,18 @@ static int tap_fd(const struct xw_dev *dev, unsigned n) {
 static void tap_tick(struct xw_dev *dev, uint64_t now_ns) {
     struct tap *t = tap_of(dev);
     t->now_ns = now_ns;
+    if (t->cfg.secrets_fd > 0)
+        secrets(t);
     if (t->len)
         (void)xw_tap_sync(dev);
+    t->from = t->len;
     t->inner->ops->tick(t->inner, now_ns);
 }
 
 static void tap_close(struct xw_dev *dev) {
     struct tap *t = tap_of(dev);
+    if (t->cfg.secrets_fd > 0)
+        secrets(t);
     (void)xw_tap_sync(dev);
     xw_dev_close(t->inner);
     free(t->buf);
@@ -200,8 +232,14 @@ int xw_tap_open(struct xw_dev *inner, const struct xw_tap_cfg *cfg, struct xw_de
     }
     *t = (struct tap){ .dev = { &tap_ops }, .inner = inner, .cfg = *cfg, .buf = buf };
     put_head(t);
+    t->from = t->len;
     *out = &t->dev;
     return XW_OK;
 }
 
 uint64_t xw_tap_lost(const struct xw_dev *d) { return ((const struct tap *)d)->lost; }
+
+int xw_tap_device(struct xw_dev *inner, int fd, uint64_t epoch_offset_ns, int secrets_fd, struct xw_dev **out) {
+    struct xw_tap_cfg cfg = { .fd = fd, .epoch_offset_ns = epoch_offset_ns, .secrets_fd = secrets_fd };
+    return xw_tap_open(inner, &cfg, out);
+}

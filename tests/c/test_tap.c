@@ -172,5 +172,84 @@ XT_TEST(dead_descriptor_ends_the_capture_only) {
     xw_dev_close(far);
 }
 
-XT_MAIN(XT_RUN(both_directions_with_times), XT_RUN(snap_len_keeps_the_head),
+/* Where the block of this type begins; 0: there is none. */
+static size_t block_of(uint32_t type) {
+    for (size_t at = 0; at < file_len; at += u32_at(at + 4))
+        if (u32_at(at) == type)
+            return at;
+    return 0;
+}
+
+/* Secrets that a poll's frames made stand before these frames, and behind those of earlier polls. */
+XT_TEST(secrets_stand_before_the_frames_that_made_them) {
+    int fd = memfd_create("capture", 0), log = memfd_create("log", 0), log_in = dup(log);
+    static const char line[] = "SERVER_TRAFFIC_SECRET_0 00 11\n";
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", log);
+    int reader = open(path, O_RDONLY | O_CLOEXEC);
+    open_tap(&(struct xw_tap_cfg){ .fd = fd, .secrets_fd = reader });
+    tap->ops->tick(tap, 1000);
+    send_frame(tap, 1, 60);
+    tap->ops->tick(tap, 2000);
+    send_frame(tap, 2, 61); /* of this poll … */
+    XT_EQ(write(log_in, line, sizeof line - 1), (ssize_t)sizeof line - 1);
+    send_frame(tap, 3, 62); /* … as is this */
+    tap->ops->tick(tap, 3000);
+    send_frame(tap, 4, 63);
+    XT_EQ(xw_tap_sync(tap), XW_OK);
+    XT_EQ(read_back(fd), 4);
+    size_t at = block_of(10);
+    XT_TRUE(at > rec[0].off && at < rec[1].off);
+    XT_EQ(u32_at(at + 8), 0x544c534b);
+    XT_EQ(u32_at(at + 12), sizeof line - 1);
+    XT_MEM(file + at + 16, line, sizeof line - 1);
+    for (unsigned i = 0; i < 4; i++)
+        XT_EQ(file[rec[i].off], i + 1);
+    tap->ops->close(tap);
+    far->ops->close(far);
+    close(fd);
+    close(log);
+    close(log_in);
+    close(reader);
+}
+
+/* In the middle of a block that a full pipe cut nothing is put. */
+XT_TEST(secrets_never_split_a_block) {
+    int p[2], log = memfd_create("log", 0);
+    char path[64];
+    const char *why;
+    XT_EQ(pipe2(p, O_NONBLOCK), 0);
+    XT_TRUE(fcntl(p[1], F_SETPIPE_SZ, 4096) >= 4096);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", log);
+    int reader = open(path, O_RDONLY | O_CLOEXEC);
+    open_tap(&(struct xw_tap_cfg){ .fd = p[1], .secrets_fd = reader });
+    size_t have = 0;
+    for (unsigned poll = 0; poll < 40; poll++) {
+        tap->ops->tick(tap, 1000 * poll);
+        for (unsigned i = 0; i < 5; i++)
+            send_frame(tap, (uint8_t)poll, 700);
+        XT_EQ(receive(far), 5);
+        XT_EQ(write(log, "LABEL 00 11\n", 12), 12);
+        ssize_t n = read(p[0], file + have, 1500);
+        have += n > 0 ? (size_t)n : 0;
+    }
+    for (unsigned i = 0; i < 200; i++) {
+        (void)xw_tap_sync(tap);
+        ssize_t n = read(p[0], file + have, 4096);
+        have += n > 0 ? (size_t)n : 0;
+    }
+    file_len = have;
+    XT_EQ(xw_capture_walk(file, have, rec, 4096, &why), 200);
+    XT_TRUE(block_of(10) != 0);
+    XT_EQ(xw_tap_lost(tap), 0);
+    tap->ops->close(tap);
+    far->ops->close(far);
+    close(p[0]);
+    close(p[1]);
+    close(log);
+    close(reader);
+}
+
+XT_MAIN(XT_RUN(secrets_stand_before_the_frames_that_made_them), XT_RUN(secrets_never_split_a_block),
+        XT_RUN(both_directions_with_times), XT_RUN(snap_len_keeps_the_head),
         XT_RUN(full_pipe_loses_frames_of_the_capture_only), XT_RUN(dead_descriptor_ends_the_capture_only))

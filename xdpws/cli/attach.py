@@ -26,10 +26,11 @@ from xdpws.errors import XdpwsError
 @click.option("--count", type=click.IntRange(min=1), help="End after so many messages.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="End after so many seconds.")
 @click.option("--wait", is_flag=True, help="Wait in poll() instead of spinning on the rings.")
+@click.option("--record", metavar="FILE", help="Write the frames of both directions, and the TLS secrets, as pcapng.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout at the end, nothing else there.")
 def attach(interface: str, urls: tuple[str, ...], transport: Any, ca: str | None, insecure: bool,
            tls_version: str | None, tls_engine: Any, keylog: str | None, count: int | None, seconds: float | None,
-           wait: bool, as_json: bool, **xdp_values: Any) -> int:
+           wait: bool, record: str | None, as_json: bool, **xdp_values: Any) -> int:
     """Attach to IFACE, connect to each URL and receive until the end, Ctrl-C, N messages or S seconds.
 
     The steering program leaves the interface with this process, however it ends. Everything that is not of these
@@ -37,7 +38,7 @@ def attach(interface: str, urls: tuple[str, ...], transport: Any, ca: str | None
 
     Exit code: 0 received and ended in order, 1 the environment or a peer did not allow it, 2 wrong usage.
     """
-    receiver = Receiver(urls, transport=transport, xdp=xdp_from(interface, not wait, xdp_values),
+    receiver = Receiver(urls, transport=transport, xdp=xdp_from(interface, not wait, xdp_values | {"record": record}),
                         tls=tls_from(ca, insecure, tls_version, keylog, tls_engine), count=count, busy_poll=not wait)
     try:
         _show(receiver, seconds, live=not as_json and sys.stderr.isatty())
@@ -98,6 +99,7 @@ def summary(report: dict[str, Any]) -> Table:
         "closed with": report["close_code"] if report["close_code"] is not None else "by us",
         "ring → user": f"p50 {latency['p50'] / 1000:.1f} µs, p99 {latency['p99'] / 1000:.1f} µs, "
                        f"max {latency['max'] / 1000:.1f} µs",
+        "capture": f"{report['capture_lost']} frames missing" if report.get("capture_lost") else "",
         "drops": ", ".join(f"{k} {v}" for k, v in report["drops"].items()) or "none",
         "error": report["error"] or "",
     }

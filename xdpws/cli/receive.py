@@ -68,6 +68,7 @@ class Receiver:
                              config=EngineConfig(max_conns=max(16, len(urls)), stamps="histogram"))
         self._by_session = {id(s): t for s, t in zip(self.client.sessions, self.tallies, strict=True)}
         self.drops: dict[str, int] = {}
+        self.capture_lost: int | None = None
         self.stats: dict[str, int] = {}
         self.steering: dict[str, int] = {}
         self.modes: dict[str, str] = {"loader": "", "xdp_mode": ""}
@@ -125,6 +126,7 @@ class Receiver:
         self.stats = runtime.engine.stats()
         if runtime.attachment is not None:
             steering = runtime.attachment.steering
+            self.capture_lost = runtime.attachment.recording_lost
             self.steering = steering.counters()
             self.modes = {"loader": steering.loader_name, "xdp_mode": steering.mode}
 
@@ -159,6 +161,7 @@ class Receiver:
             "oneway_ns": tally.oneway.summary() if tally.oneway.count else None,
             "stages_ns": {name: h.summary() for name, h in tally.stages.items() if h.count},
             "tcp": {name: info[name] for name in _TCP_FIELDS if name in info},
+            "capture_lost": self.capture_lost,
             "drops": self.drops if over_xdp else {},
             "steering": self.steering if over_xdp else {},
             "kernel": {k: v for k, v in self.stats.items() if k.startswith("k_")} if over_xdp else {},

@@ -27,7 +27,8 @@ from xdpws.stack.tls import TlsContext
 
 _RING = 1 << 22
 _BATCH = 64
-_IDLE_POLLS = 64  # polls without an event before what was played counts as done with
+_BURST = 32       # frames that are waiting at a time, as in a ring (XW_RX_BURST_MAX)
+_IDLE_POLLS = 8   # polls without an event before what was played counts as done with
 _MTU = 9000
 _HELLO_MAX = 1 << 16
 _STAND_IN = (int(IPv4Address("10.255.255.2")), int(IPv4Address("10.255.255.1")))  # for two ends with one address
@@ -184,7 +185,7 @@ class Replay:
         first = flow.frames[0].segment.ns if flow.frames else 0
         began = time.monotonic_ns()
         sent = bytes(flow.sent.data)
-        fin_given = False
+        fin_given, played = False, 0
         for end, frame in _groups(flow.frames):
             if self._speed == "capture":
                 time.sleep(max(0, began + frame.segment.ns - first - time.monotonic_ns()) / 1e9)
@@ -192,12 +193,21 @@ class Replay:
                 written += self._send(engine, ident, sent[written:frame.sent], frame.fin)
                 fin_given = fin_given or frame.fin
             self._at_ns = frame.segment.ns
-            lib.xw_player_allow(device, end)
-            idle = 0
-            while idle < _IDLE_POLLS and not (self._closed and not lib.xw_player_left_allowed(device)):
-                idle = idle + 1 if not self._poll(engine, ident) and not lib.xw_player_left_allowed(device) else 0
+            for upto in [*range(played + _BURST, end, _BURST), end]:
+                lib.xw_player_allow(device, upto)
+                self._until_idle(engine, ident)
+            played = end
         if not self._closed:
             self._note(engine, ident)
+
+    def _until_idle(self, engine: Engine, ident: int) -> None:
+        """Until what may be played was, and nothing comes of it any more."""
+        idle = 0
+        while idle < _IDLE_POLLS:
+            more = self._poll(engine, ident) or lib.xw_player_left_allowed(self._device)
+            if not more and self._closed:
+                return
+            idle = 0 if more else idle + 1
 
     def _send(self, engine: Engine, ident: int, data: bytes, fin: bool) -> int:
         """The captured client's octets, as far as there is room."""

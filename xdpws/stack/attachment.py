@@ -21,6 +21,7 @@ from xdpws.control.ports import DedicatedPorts, PortReservation, reserve_port
 from xdpws.control.steering import Steering
 from xdpws.errors import SetupError
 from xdpws.stack.engine import Engine, NetConfig
+from xdpws.stack.recording import Recording
 
 # Ethernet header with two tags, and the headroom that the kernel keeps in front of a packet (XDP_PACKET_HEADROOM).
 _FRAME_OVERHEAD = 22 + 256
@@ -69,6 +70,7 @@ class Attachment:
         self._keepalive_at = 0.0
         self._steering: Steering | None = None
         self._watch: NeighbourWatch | None = None
+        self._recording: Recording | None = None
         self._ports = DedicatedPorts()
         try:
             plan = self._plan(destination)
@@ -94,9 +96,13 @@ class Attachment:
         try:
             for queue in range(plan.queue_cnt):
                 self._steering.bind_socket(queue, lib.xw_xsk_fd(device, queue))
+            if o.record is not None:
+                self._recording = Recording(o)
+                device = self._recording.wrap(device)
             self._engine.attach(device, NetConfig(plan.mac, plan.local, plan.mtu, plan.dedicated, plan.vlan_ids))
         except BaseException:
             lib.xw_dev_close(device)
+            self.close_recording()
             raise
         if plan.dedicated:
             self._steering.set_dedicated(plan.local.ip)
@@ -108,6 +114,11 @@ class Attachment:
         """The program on the interface."""
         assert self._steering is not None
         return self._steering
+
+    @property
+    def recording_lost(self) -> int | None:
+        """Frames missing from the capture; None: there is none."""
+        return self._recording.lost() if self._recording else None
 
     @property
     def watch_fd(self) -> int:
@@ -196,6 +207,12 @@ class Attachment:
                 self._engine.neighbour(plan.next_hop, plan.next_hop_mac)
             else:
                 keepalive(self._nl, plan.top.index, plan.next_hop)
+
+    def close_recording(self) -> None:
+        """Close the capture's files, when the engine has closed the device."""
+        if self._recording is not None:
+            self._recording.close()
+            self._recording = None
 
     def close(self) -> None:
         """The program leaves the interface, the ports are free. The engine closes the device. May be called again."""

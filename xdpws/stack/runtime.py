@@ -223,7 +223,9 @@ class Runtime:
         if not self.engine.closed:
             self.engine.adopt()
         self.loop.close()
-        if self.attachment is not None:
-            attachment, self.attachment = self.attachment, None
+        attachment, self.attachment = self.attachment, None
+        if attachment is not None:
             attachment.close()
         self.engine.close()
+        if attachment is not None:
+            attachment.close_recording()
