@@ -181,7 +181,8 @@ enum xw_stack_opt {
     XW_STACK_SACK,               /* (new) 1 */
     XW_STACK_WSCALE,             /* (new) 1 */
     XW_STACK_INIT_CWND,          /* (new) segments, 10 */
-    XW_STACK_CC,                 /* (new) congestion control: enum xw_tcp_cc; 0 NewReno */
+    XW_STACK_CC,                 /* (new) congestion control: 0 NewReno, 1 CUBIC (default), 2 none */
+    XW_STACK_TAIL_PROBE,         /* 0 off, 1 RFC 8985 7 (default), 2 again and in recoveries too */
     XW_STACK_LINGER,             /* -1 (default): off */
     XW_STACK_REUSEADDR,          /* 0 */
     XW_STACK_SO_ERROR,           /* (get) the error that waits as a negative code, and forgets it */

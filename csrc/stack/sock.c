@@ -71,6 +71,7 @@ int xw_stack_socket(struct xw_stack *s) {
     if (!k)
         return XW_STACK_EMFILE;
     xw_tcp_cfg_default(&def);
+    def.opts.use_tlp = 1; /* as the RFC has it and other stacks do */
     def.opts.rcv_window = s->cfg.rcvbuf_max;
     *k = (struct xw_sock){ .use = SOCK_HELD, .opts = def.opts, .rcvbuf = s->cfg.rcvbuf_max, .sndbuf = s->cfg.sndbuf_max,
                            .linger_ns = -1, .keep_idle_ns = 7200 * XW_NS_PER_S, .deadline_ns = XW_NEVER };

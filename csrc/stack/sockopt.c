@@ -35,6 +35,7 @@ static const struct field fields[XW_STACK_OPT_END] = {
     [XW_STACK_SACK] = FIELD(use_sack, true, 0, 1),
     [XW_STACK_WSCALE] = FIELD(use_wscale, true, 0, 1),
     [XW_STACK_INIT_CWND] = FIELD(init_cwnd_segs, true, 1, 1000),
+    [XW_STACK_TAIL_PROBE] = FIELD(use_tlp, false, 0, 2),
     [XW_STACK_CC] = FIELD(cc, true, 0, 255),
 };
 

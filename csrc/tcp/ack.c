@@ -37,14 +37,15 @@ static uint64_t pop_records(struct xw_tcp *c, struct xw_seq ack, uint64_t now) {
 }
 
 /* RFC 7323 4.3: with timestamps a retransmitted segment gives a sample too, in ms. */
-static uint64_t ts_sample(const struct xw_tcp *c, const struct xw_tcp_hdr *h, uint64_t now) {
+uint64_t xw_tcp_ts_sample(const struct xw_tcp *c, const struct xw_tcp_hdr *h, uint64_t now) {
     if (!c->ts_on || !(h->opts & XW_TCP_OPT_TS) || !h->ts_ecr)
         return 0;
     uint32_t ms = xw_tcp_ts_now(c, now) - h->ts_ecr;
     return ms > 600000 ? 0 : (ms ? ms : 1) * XW_NS_PER_MS; /* an echo of ten minutes ago is none */
 }
 
-static void new_data_acked(struct xw_tcp *c, const struct xw_tcp_rx *rx) {
+/* Returns the RTT sample, 0: none. */
+static uint64_t new_data_acked(struct xw_tcp *c, const struct xw_tcp_rx *rx) {
     struct xw_seq ack = rx->h.ack;
     uint64_t off = xw_tcp_off_of(c, ack), rtt = pop_records(c, ack, rx->now);
     if (off > c->snd->tail)
@@ -57,10 +58,7 @@ static void new_data_acked(struct xw_tcp *c, const struct xw_tcp_rx *rx) {
     c->high_sacked = xw_seq_max(c->high_sacked, ack);
     c->retries = 0;
     c->soft_error = 0;
-    if (!rtt)
-        rtt = ts_sample(c, &rx->h, rx->now);
-    if (rtt)
-        xw_tcp_rtt_sample(c, rtt);
+    return rtt;
 }
 
 /* RFC 9293 3.10.7.4: only from a segment that is not older than the one that set the window. One that acknowledges new
@@ -108,22 +106,42 @@ enum xw_drop xw_tcp_ack_in(struct xw_tcp *c, const struct xw_tcp_rx *rx) {
     }
     if (!c->snd_wnd)
         c->retries = 0; /* a probe was answered */
-    uint32_t acked = 0;
+    struct xw_tcp_acked a = { 0 };
+    uint32_t arrived = c->sacked_bytes;
+    uint64_t rtt = 0;
     /* RFC 5681 2: a duplicate ACK */
-    bool dup = xw_seq_eq(h->ack, c->snd_una) && c->rec_cnt && !rx->data.len && !(h->flags & XW_TCP_FIN) &&
+    a.dup = xw_seq_eq(h->ack, c->snd_una) && c->rec_cnt && !rx->data.len && !(h->flags & XW_TCP_FIN) &&
                (uint32_t)h->window << c->snd_wscale == c->snd_wnd && c->snd_wnd;
-    c->st.dup_acks += dup;
+    c->st.dup_acks += a.dup;
     if (xw_seq_gt(h->ack, c->snd_una)) {
-        acked = xw_seq_dist(h->ack, c->snd_una);
-        new_data_acked(c, rx);
+        a.acked = xw_seq_dist(h->ack, c->snd_una);
+        rtt = new_data_acked(c, rx);
     }
-    uint32_t sacked = xw_tcp_sack_in(c, rx); /* after: one ACK says nothing about order in itself */
+    a.newly_sacked = xw_tcp_sack_in(c, rx); /* after: one ACK says nothing about order in itself */
+    if (!rtt && c->sack_rtt_ns != UINT64_MAX)
+        rtt = c->sack_rtt_ns ? c->sack_rtt_ns : 1;
+    if (!rtt && a.acked)
+        rtt = xw_tcp_ts_sample(c, h, rx->now);
+    if (rtt)
+        xw_tcp_rtt_sample(c, rtt);
+    a.delivered = a.acked + c->sacked_bytes - arrived;
     if (xw_seq_ge(h->ack, c->snd_una))
-        update_window(c, h, acked > 0);
-    c->tlp_due = c->tlp_due && !acked;
+        update_window(c, h, a.acked > 0);
+    c->tlp_due = c->tlp_due && !a.acked;
+    const struct xw_tcp_sack *dsack = c->sack_on ? xw_tcp_sack_dsack(h) : NULL;
+    if (dsack) {
+        xw_tcp_undo_dsack(c, dsack);
+        xw_tcp_recovery_dsack(c);
+    }
     xw_tcp_recovery_tlp(c, rx);
-    xw_tcp_recovery_on_ack(c, acked, sacked, dup, rx->now);
-    xw_tcp_timer_rearm_tx(c, acked > 0, rx->now);
+    if (c->undo.armed)
+        xw_tcp_undo_try(c, h, a.acked, rx->now);
+    xw_tcp_recovery_on_ack(c, &a, rx->now);
+    if (a.delivered) {
+        c->tlp_backoff = 0;
+        xw_tcp_timer_set(c, XW_TCP_T_TLP, XW_NEVER); /* anew */
+    }
+    xw_tcp_timer_rearm_tx(c, a.acked > 0, rx->now);
     xw_tcp_kick(c);
     if (c->fin_sent && xw_seq_eq(c->snd_una, c->snd_nxt))
         our_fin_acked(c, rx->now);

@@ -125,14 +125,16 @@ void xw_tcp_established(struct xw_tcp *c, const struct xw_tcp_rx *rx, uint32_t w
     c->soft_error = 0;
     uint32_t mss = xw_tcp_mss_now(c);
     c->cc.ops->init(&c->cc, mss, c->opts.init_cwnd_segs);
-    if (!c->syn_retx) {
-        xw_tcp_rtt_sample(c, rx->now - c->syn_sent_ns);
-    } else {
-        c->cc.cwnd = mss; /* RFC 5681 3.1: the SYN or its answer was lost */
-        c->backoff = 0;
-        if (c->rto_ns < 3 * XW_NS_PER_S && c->opts.rto_max_ns >= 3 * XW_NS_PER_S)
-            c->rto_ns = 3 * XW_NS_PER_S; /* RFC 6298 5.7 */
-    }
+    c->init_cwnd = c->cc.cwnd;
+    c->usage_seq = c->snd_una;
+    uint64_t rtt = c->syn_retx ? xw_tcp_ts_sample(c, &rx->h, rx->now) : rx->now - c->syn_sent_ns;
+    if (rtt || !c->syn_retx)
+        xw_tcp_rtt_sample(c, rtt);
+    if (c->retries > 1 && c->cc.ops->bounded)
+        c->cc.cwnd = mss; /* RFC 6928 2: one lost SYN may be chance */
+    if (c->retries && !c->srtt_ns && c->rto_ns < 3 * XW_NS_PER_S && c->opts.rto_max_ns >= 3 * XW_NS_PER_S)
+        c->rto_ns = 3 * XW_NS_PER_S; /* RFC 6298 5.7 */
+    c->backoff = 0;
     c->retries = 0;
     xw_tcp_timer_set(c, XW_TCP_T_RTX, XW_NEVER);
     if (c->opts.keep_idle_ns)

@@ -149,6 +149,8 @@ static int seal_data(struct xw_tcp *c, struct xw_tcp_seg *g, uint32_t seq_len, b
     if (len && xw_tcp_off_of(c, g->hdr.seq) + len == c->snd->tail)
         g->hdr.flags |= XW_TCP_PSH; /* RFC 9293 MUST-60: nothing more is queued behind it */
     sealed(c, g);
+    c->prr.out += len;
+    c->last_tx_ns = now;
     xw_tcp_timer_rearm_tx(c, false, now);
     return 1;
 }
@@ -180,6 +182,7 @@ static int out_lost(struct xw_tcp *c, uint64_t now, struct xw_tcp_seg *g) {
     r->sent_ns = now;
     c->fast_rtx = false;
     c->st.retransmits++;
+    xw_tcp_undo_retransmitted(c, now);
     return seal_data(c, g, send, fin, now);
 }
 
@@ -238,16 +241,40 @@ static bool worth_sending(const struct xw_tcp *c, uint32_t len, uint32_t avail, 
     return len == avail || len >= c->max_snd_wnd / 2;
 }
 
+/* RFC 5681 4.1, RFC 2861: what the path took before a pause of more than a timeout is halved for each timeout, down to
+ * the initial window; slow start then goes back to three quarters of it. */
+void xw_tcp_after_idle(struct xw_tcp *c, uint64_t now) {
+    if (c->rec_cnt || !c->last_tx_ns || !c->cc.ops->bounded || c->cc.cwnd <= c->init_cwnd)
+        return;
+    uint64_t rto = xw_tcp_rto(c), idle = now - c->last_tx_ns;
+    if (idle <= rto)
+        return;
+    uint32_t most = c->cc.cwnd / 4 * 3;
+    c->cc.ssthresh = c->cc.ssthresh > most ? c->cc.ssthresh : most;
+    for (; idle > rto && c->cc.cwnd > c->init_cwnd; idle -= rto)
+        c->cc.cwnd /= 2;
+    c->cc.cwnd = c->cc.cwnd > c->init_cwnd ? c->cc.cwnd : c->init_cwnd;
+}
+
+/* Whether cwnd is used up, as it was when most was in flight within the last window. */
+void xw_tcp_note_usage(struct xw_tcp *c, uint32_t pipe) {
+    bool full = pipe + xw_tcp_mss_now(c) > c->cc.cwnd;
+    if (xw_seq_lt(c->snd_una, c->usage_seq) && pipe <= c->max_flight && !full)
+        return;
+    c->max_flight = pipe;
+    c->usage_seq = c->snd_nxt;
+    c->cwnd_limited = full;
+}
+
 static int out_new(struct xw_tcp *c, uint64_t now, struct xw_tcp_seg *g) {
     bool fin = c->fin_queued && !c->fin_sent, forced = c->probe_due;
     uint32_t avail = unsent_len(c);
     c->probe_due = false;
     if (c->lost_bytes) /* they come first, and wait for cwnd or the window */
         return 0;
-    if (!avail && !fin) {
-        c->cwnd_limited = false;
+    if (!avail && !fin)
         return 0;
-    }
+    xw_tcp_after_idle(c, now);
     int32_t usable = xw_seq_diff(xw_seq_add(c->snd_una, c->snd_wnd), c->snd_nxt);
     uint32_t cap = c->stk->cfg.tx_records;
     header(c, g, c->snd_nxt, XW_TCP_ACK, now);
@@ -272,6 +299,7 @@ static int out_new(struct xw_tcp *c, uint64_t now, struct xw_tcp_seg *g) {
     if (len < limit)
         c->snd_small = c->snd_nxt;
     c->st.bytes_out += len;
+    xw_tcp_note_usage(c, pipe + len);
     if (c->tlp_due) {
         c->tlp_due = c->tlp_retx = false;
         c->tlp_out = true;
@@ -280,7 +308,6 @@ static int out_new(struct xw_tcp *c, uint64_t now, struct xw_tcp_seg *g) {
     xw_tcp_timer_set(c, XW_TCP_T_TLP, XW_NEVER); /* anew with each new segment (RFC 8985 7.2) */
     return seal_data(c, g, len + fin, fin, now);
 blocked:
-    c->cwnd_limited = false;
     if (!c->rec_cnt && c->timer[XW_TCP_T_PERSIST] == XW_NEVER)
         xw_tcp_timer_set(c, XW_TCP_T_PERSIST, now + xw_tcp_rto(c)); /* nothing else would wake us */
     return 0;

@@ -13,6 +13,12 @@ void xw_tcp_rtt_init(struct xw_tcp *c) {
 /* Clock granularity G of RFC 6298 2: the clock is ns, the caller's polling is not; 1 µs keeps RTO above SRTT. */
 #define GRANULARITY_NS XW_NS_PER_US
 
+void xw_tcp_rto_update(struct xw_tcp *c) {
+    uint64_t var = 4 * c->rttvar_ns;
+    uint64_t rto = c->srtt_ns + (var > GRANULARITY_NS ? var : GRANULARITY_NS);
+    c->rto_ns = clamp(rto, c->opts.rto_min_ns, c->opts.rto_max_ns);
+}
+
 void xw_tcp_rtt_sample(struct xw_tcp *c, uint64_t rtt_ns) {
     if (!rtt_ns)
         rtt_ns = 1;
@@ -26,9 +32,7 @@ void xw_tcp_rtt_sample(struct xw_tcp *c, uint64_t rtt_ns) {
     }
     if (rtt_ns < c->min_rtt_ns)
         c->min_rtt_ns = rtt_ns;
-    uint64_t var = 4 * c->rttvar_ns;
-    uint64_t rto = c->srtt_ns + (var > GRANULARITY_NS ? var : GRANULARITY_NS);
-    c->rto_ns = clamp(rto, c->opts.rto_min_ns, c->opts.rto_max_ns);
+    xw_tcp_rto_update(c);
     c->backoff = 0; /* Karn: a back-off lasts until the next valid sample */
 }
 

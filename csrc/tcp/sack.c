@@ -30,6 +30,8 @@ static uint32_t mark(struct xw_tcp *c, struct xw_tcp_rec *r, uint64_t now) {
     r->flags = (r->flags & ~XW_TCP_REC_LOST) | XW_TCP_REC_SACKED;
     c->sacked_bytes += r->len;
     c->sacked_recs++;
+    if (!(r->flags & XW_TCP_REC_RETX) && now - r->sent_ns < c->sack_rtt_ns)
+        c->sack_rtt_ns = now - r->sent_ns; /* of the latest transmission that this ACK reports (Karn) */
     xw_tcp_rec_delivered(c, r, now);
     return r->len;
 }
@@ -56,9 +58,19 @@ static uint32_t mark_block(struct xw_tcp *c, struct xw_seq lo, struct xw_seq hi,
     return fresh;
 }
 
+/* RFC 2883 4: the first block, at or below the ACK or within the second. */
+const struct xw_tcp_sack *xw_tcp_sack_dsack(const struct xw_tcp_hdr *h) {
+    const struct xw_tcp_sack *b = h->sack;
+    if (!(h->opts & XW_TCP_OPT_SACK) || !h->sack_cnt || !xw_seq_lt(b[0].lo, b[0].hi))
+        return NULL;
+    bool within = h->sack_cnt > 1 && xw_seq_ge(b[0].lo, b[1].lo) && xw_seq_le(b[0].hi, b[1].hi);
+    return xw_seq_le(b[0].hi, h->ack) || within ? b : NULL;
+}
+
 uint32_t xw_tcp_sack_in(struct xw_tcp *c, const struct xw_tcp_rx *rx) {
     uint32_t fresh = 0;
     struct xw_seq high = c->high_sacked;
+    c->sack_rtt_ns = UINT64_MAX;
     if (!c->sack_on || !(rx->h.opts & XW_TCP_OPT_SACK))
         return 0;
     for (unsigned i = 0; i < rx->h.sack_cnt; i++) {

@@ -11,8 +11,8 @@ void xw_tcp_cfg_default(struct xw_tcp_cfg *cfg) {
             .rto_min_ns = 200 * XW_NS_PER_MS, .rto_max_ns = 60 * XW_NS_PER_S, .rto_initial_ns = XW_NS_PER_S,
             .syn_retries = 5, .data_retries = 15, .keep_interval_ns = 75 * XW_NS_PER_S, .keep_probes = 9,
             .time_wait_ns = 60 * XW_NS_PER_S, .ack_delay_ns = 40 * XW_NS_PER_MS, .init_cwnd_segs = 10,
-            .ack_policy = XW_TCP_ACK_IMMEDIATE, .cc = XW_TCP_CC_NEWRENO, .nodelay = 1,
-            .use_tlp = 1, .use_ts = 1, .use_sack = 1, .ttl = XW_TTL_DEFAULT,
+            .ack_policy = XW_TCP_ACK_IMMEDIATE, .cc = XW_TCP_CC_CUBIC, .nodelay = 1,
+            .use_tlp = 2, .use_ts = 1, .use_sack = 1, .ttl = XW_TTL_DEFAULT,
             .use_wscale = 1,
         },
     };
@@ -25,7 +25,7 @@ static bool pow2(uint32_t v) { return v && !(v & (v - 1)); }
 bool xw_tcp_opts_ok(const struct xw_tcp_opts *o) {
     return o->rto_min_ns && o->rto_min_ns <= o->rto_max_ns && o->rto_initial_ns && o->rto_initial_ns <= o->rto_max_ns &&
            o->rto_max_ns <= 1000 * XW_NS_PER_S && o->init_cwnd_segs && o->init_cwnd_segs <= 1000 &&
-           o->ack_policy <= XW_TCP_ACK_ADAPTIVE && xw_tcp_cc_find(o->cc) && o->syn_retries <= 100 &&
+           o->ack_policy <= XW_TCP_ACK_ADAPTIVE && o->use_tlp <= 2 && xw_tcp_cc_find(o->cc) && o->syn_retries <= 100 &&
            o->data_retries <= 1000 && o->ttl && (!o->keep_idle_ns || o->keep_interval_ns);
 }
 

@@ -50,7 +50,11 @@ enum xw_tcp_ack_policy {
     XW_TCP_ACK_DELAYED = 1,   /* RFC 9293 3.8.6.3: every second full segment, else after ack_delay_ns */
     XW_TCP_ACK_ADAPTIVE = 2   /* immediate for the first 64 KiB, after loss and after idle; else delayed */
 };
-enum xw_tcp_cc { XW_TCP_CC_NEWRENO = 0 };
+enum xw_tcp_cc {
+    XW_TCP_CC_NEWRENO = 0, /* RFC 5681, 6582 */
+    XW_TCP_CC_CUBIC = 1,   /* RFC 9438, the default */
+    XW_TCP_CC_NONE = 2     /* no window of our own: for senders of little, on paths of their own */
+};
 
 /* Settings of one connection. Times in ns; 0 switches a timer off where that is said. */
 struct xw_tcp_opts {
@@ -71,7 +75,9 @@ struct xw_tcp_opts {
     uint8_t ack_policy;        /* enum xw_tcp_ack_policy */
     uint8_t cc;                /* enum xw_tcp_cc */
     uint8_t nodelay;           /* 1 (default): no Nagle */
-    uint8_t use_tlp;           /* 1: tail loss probe (RFC 8985 7) 2 SRTT after the last progress; needs SACK */
+    /* 1: tail loss probe (RFC 8985 7) 2 SRTT after the last progress; needs SACK. 2: again and in a recovery too, at
+     * double the interval each time, for probes and retransmissions that are lost with all that follows them */
+    uint8_t use_tlp;
     uint8_t use_ts, use_sack, use_wscale; /* offered on SYN; 1 */
     uint8_t tos, ttl;          /* of every packet; 0, 64 */
 };

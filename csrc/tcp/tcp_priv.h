@@ -52,17 +52,39 @@ enum xw_tcp_ca { XW_TCP_CA_OPEN = 0, XW_TCP_CA_RECOVERY = 3, XW_TCP_CA_LOSS = 4 
 
 struct xw_tcp_link { struct xw_tcp_link *next, *prev; }; /* circular, with a head; next NULL: in no list */
 
+/* Windows stay below the largest that can be offered (RFC 7323 2.3): sums of two fit 32 bits. */
+#define XW_TCP_CWND_MAX (1u << 30)
 struct xw_tcp_cc_ops;
+struct xw_tcp_cubic {
+    uint64_t epoch_ns, last_ns; /* begin of this congestion avoidance; last ACK that the window waited for */
+    uint64_t west;              /* what Reno would have, 1/1024 octets */
+    uint64_t frac;              /* of an octet of cwnd */
+    uint32_t w_max, prior, k;   /* octets, octets (cwnd before the last reduction), 1/1024 s */
+    bool begun;
+};
 struct xw_tcp_cc_state {
     const struct xw_tcp_cc_ops *ops;
     uint32_t cwnd, ssthresh; /* bytes */
-    uint32_t acked;          /* bytes acknowledged since cwnd last grew (congestion avoidance) */
+    uint32_t acked;          /* NewReno: bytes acknowledged since cwnd last grew (congestion avoidance) */
+    struct xw_tcp_cubic cubic;
+};
+/* Proportional rate reduction (RFC 6937): octets delivered and sent since the episode began, in flight when it did. */
+struct xw_tcp_prr { uint32_t delivered, out, flight; };
+/* What an episode changed, and what would show that there was no loss (undo.c). */
+struct xw_tcp_undo {
+    struct xw_tcp_cc_state cc; /* before */
+    struct xw_seq from;        /* snd_una then */
+    uint32_t retx;             /* retransmissions that no DSACK has called needless */
+    uint32_t ts;               /* timestamp of the first of them, if sent */
+    uint64_t sent_ns;          /* of the first of them */
+    struct xw_seq until;       /* with over: armed until this is acknowledged */
+    bool armed, sent, over;    /* over: the episode ended; its DSACKs may still come */
 };
 
 struct xw_tcp_stats {
     uint64_t bytes_in, bytes_out, segs_in, segs_out, retransmits, fast_retransmits, timeouts, dup_acks, ooo_segs,
         dup_segs;
-    uint64_t zero_windows, probes, fast_hits;
+    uint64_t zero_windows, probes, fast_hits, undos;
 };
 
 struct xw_tcp {
@@ -101,11 +123,21 @@ struct xw_tcp {
     struct xw_seq rack_end;                /* and its end */
     uint64_t rack_rtt_ns;
     bool reo_seen;                         /* the path was seen to reorder */
+    uint8_t reo_mult, reo_persist;         /* RFC 8985 6.2.4: reordering window in quarters; recoveries it lasts */
+    bool reo_round_on;
+    struct xw_seq reo_round;               /* a DSACK widens it once until this is acknowledged */
+    struct xw_tcp_prr prr;
+    struct xw_tcp_undo undo;
     struct xw_seq tlp_end;                 /* a probe is out until this is acknowledged, if tlp_out */
     struct xw_tcp_cc_state cc;
+    uint32_t init_cwnd, max_flight;        /* octets; the most in flight up to usage_seq */
+    struct xw_seq usage_seq;
+    uint64_t last_tx_ns;                   /* of data */
 
     /* RTT, ns; srtt 0: no sample yet */
     uint64_t srtt_ns, rttvar_ns, rto_ns, min_rtt_ns;
+    uint64_t sack_rtt_ns;                  /* by the blocks of the ACK at hand; UINT64_MAX: they say nothing */
+    uint64_t rto_sent_ns;                  /* when what then timed out was first sent */
     uint32_t backoff;                      /* doublings of rto_ns */
     uint32_t retries;                      /* retransmissions or probes without any answer */
     uint64_t syn_sent_ns;
@@ -148,8 +180,9 @@ struct xw_tcp {
     bool rcv_closed;                       /* owner reads no more */
     bool syn_due, syn_retx;
     bool ack_now, owes, fast_rtx, probe_due, probing, keep_due;
+    uint8_t tlp_backoff;                   /* doublings of the probe's interval within a recovery */
     bool tlp_due, tlp_out, tlp_retx;       /* to be sent; sent; it was a retransmission */
-    bool cwnd_limited, df;
+    bool cwnd_limited, df;                 /* cwnd is what kept us from sending more, lately */
     struct xw_tcp_stats st;
 };
 
@@ -236,6 +269,8 @@ void xw_tcp_reset_for(struct xw_tcp_stack *s, const struct xw_tcp_tuple *t, cons
 void xw_tcp_answer(struct xw_tcp *c, uint64_t now);
 
 /* ---- ack.c ---- */
+/* xw_tcp_ts_sample: round trip by the timestamp echoed, 0 if there is none. */
+uint64_t xw_tcp_ts_sample(const struct xw_tcp *c, const struct xw_tcp_hdr *h, uint64_t now);
 enum xw_drop xw_tcp_ack_in(struct xw_tcp *c, const struct xw_tcp_rx *rx);
 
 /* ---- reassembly.c ---- */
@@ -256,6 +291,8 @@ void xw_tcp_note_dsack(struct xw_tcp *c, struct xw_seq lo, uint32_t len); /* RFC
 uint8_t xw_tcp_sack_out(const struct xw_tcp *c, struct xw_tcp_sack out[XW_TCP_SACK_MAX], unsigned max);
 /* xw_tcp_sack_in: marks records; returns the octets newly reported. */
 uint32_t xw_tcp_sack_in(struct xw_tcp *c, const struct xw_tcp_rx *rx);
+/* xw_tcp_sack_dsack: the block that reports a duplicate (RFC 2883), NULL if there is none. */
+const struct xw_tcp_sack *xw_tcp_sack_dsack(const struct xw_tcp_hdr *h);
 void xw_tcp_sack_forget(struct xw_tcp *c);
 
 /* ---- recovery.c ---- */
@@ -265,28 +302,46 @@ bool xw_tcp_rec_split(struct xw_tcp *c, uint32_t i, uint32_t len); /* first len 
 void xw_tcp_rec_delivered(struct xw_tcp *c, const struct xw_tcp_rec *r, uint64_t now);
 void xw_tcp_rec_mark_lost(struct xw_tcp *c, struct xw_tcp_rec *r);
 uint32_t xw_tcp_pipe(const struct xw_tcp *c);
-void xw_tcp_recovery_on_ack(struct xw_tcp *c, uint32_t acked, uint32_t newly_sacked, bool dup, uint64_t now);
+/* acked, newly_sacked: octets; delivered: octets known for the first time to have arrived, either way */
+struct xw_tcp_acked { uint32_t acked, newly_sacked, delivered; bool dup; };
+void xw_tcp_recovery_on_ack(struct xw_tcp *c, const struct xw_tcp_acked *a, uint64_t now);
+void xw_tcp_recovery_dsack(struct xw_tcp *c); /* widens the reordering window */
+void xw_tcp_recovery_probe(struct xw_tcp *c, uint64_t now); /* use_tlp 2 */
+void xw_tcp_recovery_reo_timer(struct xw_tcp *c, uint64_t now);
 void xw_tcp_recovery_on_rto(struct xw_tcp *c, uint64_t now);
 /* xw_tcp_recovery_tlp: a probe was acknowledged: if nothing says that it was a duplicate, it mended a loss. */
 void xw_tcp_recovery_tlp(struct xw_tcp *c, const struct xw_tcp_rx *rx);
-void xw_tcp_recovery_detect(struct xw_tcp *c, uint64_t now);
 
-/* ---- congestion.c ---- */
+/* ---- undo.c ---- */
+void xw_tcp_undo_begin(struct xw_tcp *c); /* an episode begins: before the windows change */
+void xw_tcp_undo_retransmitted(struct xw_tcp *c, uint64_t now);
+void xw_tcp_undo_dsack(struct xw_tcp *c, const struct xw_tcp_sack *d);
+/* xw_tcp_undo_try: what this ACK shows; true: there was no loss, and all is as it was before. */
+bool xw_tcp_undo_try(struct xw_tcp *c, const struct xw_tcp_hdr *h, uint32_t acked, uint64_t now);
+
+/* ---- congestion.c, cubic.c ---- */
 struct xw_tcp_cc_ops {
     const char *name;
+    bool bounded; /* false: cwnd is never changed */
     void (*init)(struct xw_tcp_cc_state *cc, uint32_t mss, uint32_t init_segs);
     /* acked octets, not in recovery, while the window was what limited us */
-    void (*on_ack)(struct xw_tcp_cc_state *cc, uint32_t mss, uint32_t acked, uint64_t now);
+    void (*on_ack)(struct xw_tcp_cc_state *cc, uint32_t mss, uint32_t acked, uint64_t srtt_ns, uint64_t now);
     /* loss episode begins: sets ssthresh, and cwnd to it */
-    void (*on_loss)(struct xw_tcp_cc_state *cc, uint32_t mss, uint32_t flight, uint64_t now);
+    void (*on_loss)(struct xw_tcp_cc_state *cc, uint32_t mss, uint32_t flight);
     /* timeout: ssthresh only if first of this data (RFC 5681 3.1 (4)), cwnd one segment */
-    void (*on_rto)(struct xw_tcp_cc_state *cc, uint32_t mss, uint32_t flight, bool first, uint64_t now);
+    void (*on_rto)(struct xw_tcp_cc_state *cc, uint32_t mss, uint32_t flight, bool first);
 };
 const struct xw_tcp_cc_ops *xw_tcp_cc_find(uint8_t cc);
+void xw_tcp_cc_init(struct xw_tcp_cc_state *cc, uint32_t mss, uint32_t init_segs);
+uint32_t xw_tcp_cc_slow_start(struct xw_tcp_cc_state *cc, uint32_t acked); /* returns what goes beyond ssthresh */
+void xw_tcp_cubic_on_ack(struct xw_tcp_cc_state *cc, uint32_t mss, uint32_t acked, uint64_t srtt_ns, uint64_t now);
+void xw_tcp_cubic_on_loss(struct xw_tcp_cc_state *cc, uint32_t mss, uint32_t flight);
+void xw_tcp_cubic_on_rto(struct xw_tcp_cc_state *cc, uint32_t mss, uint32_t flight, bool first);
 
 /* ---- rtt.c ---- */
 void xw_tcp_rtt_init(struct xw_tcp *c);
 void xw_tcp_rtt_sample(struct xw_tcp *c, uint64_t rtt_ns);
+void xw_tcp_rto_update(struct xw_tcp *c); /* from srtt and rttvar */
 uint64_t xw_tcp_rto(const struct xw_tcp *c); /* backed off */
 uint32_t xw_tcp_ts_now(const struct xw_tcp *c, uint64_t now);
 
@@ -295,6 +350,8 @@ uint32_t xw_tcp_mss_now(const struct xw_tcp *c); /* octets of data in a full seg
 uint8_t xw_tcp_wscale_for(uint32_t cap);
 uint16_t xw_tcp_window(struct xw_tcp *c, bool syn); /* the field of the segment that goes out now, which tells it */
 bool xw_tcp_unsent(const struct xw_tcp *c); /* data or FIN never sent */
+void xw_tcp_after_idle(struct xw_tcp *c, uint64_t now);      /* before new data: the window after a pause */
+void xw_tcp_note_usage(struct xw_tcp *c, uint32_t pipe);    /* behind new data: is it cwnd that bounds us? */
 uint64_t xw_tcp_off_of(const struct xw_tcp *c, struct xw_seq seq);
 
 /* ---- timers.c ---- */

@@ -99,18 +99,21 @@ void xw_tcp_timer_clear_all(struct xw_tcp *c) {
 
 /* ---- which timer runs -------------------------------------------------------------------------------------------- */
 
-/* RFC 8985 7.2: two round trips after the last progress, plus the peer's delayed ACK if one segment waits alone, and only
- * if it comes before the timeout. In open state only with nothing reported: else the reordering timer runs. Deviation:
- * also during recovery, two round trips after the last ACK or transmission (as the PTO of RFC 9002 6.2): when a
- * retransmission and all behind it are lost, nothing but a probe is left to show it before the timeout. */
+/* RFC 8985 7.2: two round trips after the last progress, plus the peer's delayed ACK if one segment waits alone; only
+ * in open state with nothing reported, and only if it comes before the timeout. With use_tlp 2 also in an episode, where
+ * the peer delays no ACK (RFC 5681 4.2), and again, at double the interval, when the probe is not answered. */
 static void arm_tlp(struct xw_tcp *c, bool progress, uint64_t now) {
-    bool open = c->ca == XW_TCP_CA_OPEN;
-    bool wanted = c->opts.use_tlp && c->sack_on && c->rec_cnt && c->snd_wnd && c->srtt_ns && !c->tlp_out &&
-                  !(open && c->sacked_bytes) && !c->lost_bytes && !c->backoff;
+    bool often = c->opts.use_tlp == 2, episode = c->ca != XW_TCP_CA_OPEN;
+    bool wanted = c->opts.use_tlp && c->sack_on && c->rec_cnt && c->snd_wnd && c->srtt_ns;
+    if (episode)
+        wanted = wanted && often;
+    else
+        wanted = wanted && !c->sacked_bytes && !c->lost_bytes && !c->backoff && (often || !c->tlp_out);
     if (!wanted) {
         xw_tcp_timer_set(c, XW_TCP_T_TLP, XW_NEVER);
-    } else if (progress || !open || c->timer[XW_TCP_T_TLP] == XW_NEVER) {
-        uint64_t pto = now + 2 * c->srtt_ns + XW_NS_PER_MS + (c->rec_cnt == 1 ? c->opts.ack_delay_ns : 0);
+    } else if (progress || c->timer[XW_TCP_T_TLP] == XW_NEVER) {
+        uint64_t delayed = c->rec_cnt == 1 && !episode ? c->opts.ack_delay_ns : 0;
+        uint64_t pto = now + ((2 * c->srtt_ns + XW_NS_PER_MS + delayed) << c->tlp_backoff);
         xw_tcp_timer_set(c, XW_TCP_T_TLP, pto < c->timer[XW_TCP_T_RTX] ? pto : XW_NEVER);
     }
 }
@@ -201,10 +204,10 @@ static void fire(struct xw_tcp *c, enum xw_tcp_timer t, uint64_t now) {
         on_persist(c, now);
         break;
     case XW_TCP_T_REO:
-        xw_tcp_recovery_detect(c, now);
+        xw_tcp_recovery_reo_timer(c, now);
         break;
     case XW_TCP_T_TLP:
-        c->tlp_due = true;
+        xw_tcp_recovery_probe(c, now);
         break;
     case XW_TCP_T_ACK:
         c->ack_now = true;

@@ -53,16 +53,43 @@ XT_TEST(syn_is_repeated_then_times_out) {
     xt_end();
 }
 
-XT_TEST(lost_syn_means_one_segment_and_three_seconds) {
+XT_TEST(one_lost_syn_may_be_chance) {
     in_syn_sent();
     at(XT_S(1));
+    EXPECT("S", .seq = 0, .mss = 1460);
+    RX("SA", .seq = 0, .ack = 1, .mss = 1460);
+    EXPECT("A", .seq = 1, .ack = 1);
+    XT_EQ(T.c->cc.cwnd, 14600); /* RFC 6928 2 */
+    xt_end();
+}
+
+XT_TEST(timestamps_measure_a_syn_that_was_sent_again) {
+    xt_defaults();
+    T.cfg.opts.use_ts = 1;
+    in_syn_sent();
+    at(XT_S(1));
+    EXPECT("S", .seq = 0, .mss = 1460, .ts = (uint32_t)(T.now / XW_NS_PER_MS));
+    uint32_t sent = (uint32_t)(T.now / XW_NS_PER_MS);
+    at(XT_S(1) + XT_MS(30));
+    RX("SA", .seq = 0, .ack = 1, .mss = 1460, .ts = 7, .ecr = sent);
+    EXPECT("A", .seq = 1, .ack = 1, .ts = sent + 30, .ecr = 7);
+    XT_EQ(T.c->srtt_ns, XT_MS(30));
+    XT_EQ(xw_tcp_rto(T.c), XT_MS(200)); /* no three seconds: the round trip is known */
+    xt_end();
+}
+
+XT_TEST(lost_syns_mean_one_segment_and_three_seconds) {
+    in_syn_sent();
+    at(XT_S(1));
+    EXPECT("S", .seq = 0, .mss = 1460);
+    at(XT_S(3));
     EXPECT("S", .seq = 0, .mss = 1460);
     RX("SA", .seq = 0, .ack = 1, .mss = 1460);
     EXPECT("A", .seq = 1, .ack = 1);
     xt_write(5000);
     EXPECT("A", .seq = 1, .ack = 1, .len = 1460);
     EXPECT_NOTHING();
-    EXPECT_DEADLINE(XT_S(4)); /* RFC 6298 5.7 */
+    EXPECT_DEADLINE(XT_S(6)); /* RFC 6298 5.7 */
     xt_end();
 }
 
@@ -272,7 +299,8 @@ XT_TEST(initial_sequence_numbers) {
 
 XT_MAIN(XT_RUN(active_open_negotiates_everything), XT_RUN(syn_ack_without_options),
         XT_RUN(syn_is_repeated_then_times_out),
-        XT_RUN(lost_syn_means_one_segment_and_three_seconds), XT_RUN(refused),
+        XT_RUN(one_lost_syn_may_be_chance), XT_RUN(timestamps_measure_a_syn_that_was_sent_again),
+        XT_RUN(lost_syns_mean_one_segment_and_three_seconds), XT_RUN(refused),
         XT_RUN(reset_without_or_with_wrong_ack_is_ignored), XT_RUN(wrong_ack_in_syn_sent_is_reset),
         XT_RUN(simultaneous_open), XT_RUN(window_of_a_syn_ack_in_simultaneous_open_is_not_scaled),
         XT_RUN(data_and_fin_on_syn_ack), XT_RUN(data_queued_before_the_open),

@@ -16,6 +16,7 @@ void xt_defaults(void) {
     T.cfg.isn = XT_ISN;
     T.cfg.opts.use_ts = 0;
     T.cfg.opts.use_tlp = 0; /* traces of the timeout are to be plain */
+    T.cfg.opts.cc = XW_TCP_CC_NEWRENO; /* windows that can be told without a calculator */
     T.rcv_cap = T.snd_cap = 65536;
     T.mtu = 1500;
     T.peer_mss = 1460;

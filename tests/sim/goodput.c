@@ -123,7 +123,8 @@ static void run(struct bulk *b, const struct way *y, uint32_t loss, uint64_t del
 int main(void) {
     static const struct way ways[] = { { "newreno, no sack", 0, 0, 0, 1 }, { "newreno, sack, no tlp", 0, 1, 0, 1 },
                                        { "newreno, sack, rack-tlp", 0, 1, 1, 1 }, { "newreno, no timestamps", 0, 1, 1, 0 },
-                                       { "cubic, sack, rack-tlp", 1, 1, 1, 1 } };
+                                       { "newreno, sack, probes", 0, 1, 2, 1 }, { "cubic, sack, rack-tlp", 1, 1, 1, 1 },
+                                       { "cubic, sack, probes", 1, 1, 2, 1 }, { "none, sack, probes", 2, 1, 2, 1 } };
     static const uint32_t losses[] = { 0, 1000, 10000, 50000, 100000 };
     static const uint64_t delays[] = { 50000, MS, 10 * MS, 50 * MS };
     printf("loss_ppm\tbursts\tdelay_us\tsender\tmbit_s\tretransmits\ttimeouts\n");
