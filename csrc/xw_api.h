@@ -271,7 +271,8 @@ int xw_engine_fd(const struct xw_engine *e);
 /* on 1: xw_engine_wait also ends when fd, which stays the caller's, becomes readable; 0: no longer. XW_ESYS */
 int xw_engine_watch(struct xw_engine *e, int fd, int on);
 /* waits until there is something to poll, at most timeout_ns (UINT64_MAX: for ever). 2: a watched descriptor is readable (there
- * may be something to poll as well); 1: there is something to poll; 0: timed out; XW_ESYS (EINTR included) */
+ * may be something to poll as well); 1: there is something to poll; 0: timed out (or sooner: look at the
+ * clock); XW_ESYS (EINTR included) */
 int xw_engine_wait(struct xw_engine *e, uint64_t timeout_ns);
 
 /* WebSocket: sends one message or control frame (opcode 1, 2, 9, 10). Returns how many payload bytes were taken;

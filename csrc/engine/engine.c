@@ -42,6 +42,8 @@ int xw_engine_new(const struct xw_engine_cfg *cfg, struct xw_engine **out) {
         xw_setup_fail(XW_ENOMEM, "allocate the connections");
         goto err_free;
     }
+    e->timer_fd = -1;
+    e->timer_ns = XW_NEVER;
     e->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (e->epoll_fd < 0) {
         xw_setup_fail(XW_ESYS, "epoll_create1");
@@ -71,6 +73,8 @@ void xw_engine_free(struct xw_engine *e) {
     }
     for (uint32_t i = 0; i < e->cfg.max_conns; i++)
         xw_conn_release_memory(&e->conns[i]);
+    if (e->timer_fd >= 0)
+        close(e->timer_fd);
     close(e->epoll_fd);
     xw_flows_fini(&e->flows);
     free(e->tcp_mem);

@@ -95,6 +95,8 @@ struct xw_engine {
     uint32_t quota;                 /* events that the next poll may give: see xw_poll */
     bool any_held;                  /* a SYN waits for its next hop */
     int epoll_fd;
+    int timer_fd;                   /* in the epoll set; -1: none yet */
+    uint64_t timer_ns;              /* what it is set for; XW_NEVER: nothing */
     uint64_t (*clock)(void *);      /* stamps, of clock_arg; NULL: none */
     void *clock_arg;
     struct xw_tsc tsc;
