@@ -5,6 +5,7 @@ it, and what to type.
 """
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Iterator
@@ -41,10 +42,11 @@ def occupant(ifindex: int) -> Occupant | None:
 def _links_of(pid: str, proc: Path) -> Iterator[int]:
     """Ids of the BPF links that a process has descriptors of."""
     for fd in os.listdir(proc / pid / "fd"):
-        if os.readlink(proc / pid / "fd" / fd) == "anon_inode:bpf_link":
-            for line in (proc / pid / "fdinfo" / fd).read_text().splitlines():
-                if line.startswith("link_id:"):
-                    yield int(line.split(":")[1])
+        with contextlib.suppress(FileNotFoundError):  # another thread closed it meanwhile
+            if os.readlink(proc / pid / "fd" / fd) == "anon_inode:bpf_link":
+                for line in (proc / pid / "fdinfo" / fd).read_text().splitlines():
+                    if line.startswith("link_id:"):
+                        yield int(line.split(":")[1])
 
 
 def holders(link_id: int, proc: Path = Path("/proc")) -> list[tuple[int, str]]:
