@@ -8,7 +8,10 @@ FLAVOUR ?= release
 
 WARN := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wimplicit-fallthrough
 CFLAGS_BASE := -std=c11 -D_GNU_SOURCE -fPIC -g $(WARN) -Icsrc -Ibpf -MMD -MP
-CFLAGS_release := -O2
+# The release is optimized as one unit when it is linked with $(LTO): a message crosses ten files, and a sixth of its time
+# went with the calls. Objects are fat, so that whoever links without it has them too.
+LTO := $(if $(findstring clang,$(CC)),,-flto=auto)
+CFLAGS_release := -O2 -fvisibility=hidden $(if $(LTO),$(LTO) -ffat-lto-objects)
 CFLAGS_checked := -O1 -DXW_CHECKED -Werror
 CFLAGS_asan := -O1 -DXW_CHECKED -Werror -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS_clang := -O2 -DXW_CHECKED -Werror

@@ -4,13 +4,17 @@
 """
 import argparse
 import glob
+import os
 import re
+import sysconfig
 import warnings
 from pathlib import Path
 
 from cffi import FFI
 
 ROOT = Path(__file__).resolve().parent.parent
+LTO = [] if "clang" in (sysconfig.get_config_var("CC") or "") + os.environ.get("CC", "") else ["-flto=auto"]
+"""One unit, as in make; clang's needs a linker of its own."""
 LIBS = ["IPSec_MB", "xdp", "bpf", "ssl", "crypto", "z", "elf"]
 
 
@@ -31,8 +35,9 @@ def builder(archive: str | None = None) -> FFI:
         include_dirs=[str(ROOT / "csrc"), str(ROOT / "bpf")],
         libraries=LIBS,
         define_macros=[("_GNU_SOURCE", "1")],
-        extra_compile_args=["-std=c11", "-O2"],
-        extra_link_args=["-fsanitize=address,undefined"] if archive and "/asan/" in archive else [],
+        extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden", *([] if archive else LTO)],
+        extra_link_args=(["-fsanitize=address,undefined"] if archive and "/asan/" in archive else
+                         LTO if not archive or "/release/" in archive else []),
         py_limited_api=True,
     )
     return ffi

@@ -43,9 +43,14 @@ struct xw_xsk_sys {
 
 enum { XW_XSK_MAP_FILL, XW_XSK_MAP_COMP, XW_XSK_MAP_RX, XW_XSK_MAP_TX, XW_XSK_MAPS };
 
+/* Whether a busy-polling call on the queue's socket runs a driver. The kernel notes the driver's NAPI on the socket with the
+ * first packet, and there may be none (veth): then the call is for nothing. */
+enum xw_xsk_napi { XW_XSK_NAPI_UNKNOWN, XW_XSK_NAPI_RUNS, XW_XSK_NAPI_NONE };
+
 struct xw_xsk_queue {
     int fd;                     /* -1: not open */
     uint32_t id;                /* receive queue of the interface */
+    uint8_t napi;               /* enum xw_xsk_napi */
     uint32_t held;              /* frames of this queue in FILL, RX or STACK; at most rx_quota */
     struct xsk_ring_prod fill;
     struct xsk_ring_cons rx;

@@ -32,11 +32,24 @@ static void forget_meta(const struct xw_xsk *x, uint64_t addr) {
         memcpy(x->umem + addr - sizeof none, &none, sizeof none);
 }
 
+/* With busy polling a call runs the driver, as far as is known. */
+static bool call_polls(const struct xw_xsk *x, const struct xw_xsk_queue *q) {
+    return x->busy_poll && q->napi != XW_XSK_NAPI_NONE;
+}
+
+/* After the first packet: whose NAPI brought it? */
+static void note_napi(struct xw_xsk *x, struct xw_xsk_queue *q) {
+    unsigned id = 0;
+    socklen_t len = sizeof id;
+    bool told = !x->sys->getsockopt(q->fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &id, &len);
+    q->napi = told && !id ? XW_XSK_NAPI_NONE : XW_XSK_NAPI_RUNS;
+}
+
 static void wake_rx(struct xw_xsk *x, const struct xw_xsk_queue *q) {
     /* FILL's producer is visible before the flag is read (store before load needs more than release); the kernel
      * sets the flag and then looks at the ring again, so one of the two notices. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (x->busy_poll || xsk_ring_prod__needs_wakeup(&q->fill))
+    if (call_polls(x, q) || xsk_ring_prod__needs_wakeup(&q->fill))
         (void)x->sys->wake_rx(q->fd); /* an error means that the interface is down or gone: receive idles */
 }
 
@@ -90,13 +103,15 @@ static unsigned queue_burst(struct xw_xsk *x, struct xw_xsk_queue *q, struct xw_
     uint32_t idx;
     uint32_t cnt = xsk_ring_cons__peek(&q->rx, max, &idx);
     if (!cnt) {
-        if (!x->busy_poll && !xsk_ring_prod__needs_wakeup(&q->fill))
+        if (!call_polls(x, q) && !xsk_ring_prod__needs_wakeup(&q->fill))
             return 0;
         wake_rx(x, q); /* with busy polling this call is what runs the driver */
         cnt = xsk_ring_cons__peek(&q->rx, max, &idx);
         if (!cnt)
             return 0;
     }
+    if (XW_UNLIKELY(x->busy_poll && q->napi == XW_XSK_NAPI_UNKNOWN))
+        note_napi(x, q);
     for (uint32_t i = 0; i < cnt; i++) {
         uint64_t addr = xsk_ring_cons__rx_desc(&q->rx, idx + i)->addr;
         if (XW_LIKELY(addr < x->umem_len && addr >= sizeof(struct xw_meta))) {

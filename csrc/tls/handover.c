@@ -342,6 +342,7 @@ size_t xw_tls_read_from(struct xw_bs *tls, struct xw_span in, struct xw_tls_read
     if (len > in.len || len > XW_TLS_RECORD_MAX || xw_bytering_room(t->plain) < XW_REC_OPEN_MAX)
         return 0;
     out->begin_ns = t->clock ? t->clock(t->clock_arg) : 0;
+    out->done_ns = 0;
     uint8_t *at = xw_bytering_at(t->plain, t->plain->tail);
     enum xw_own_result r = xw_own_open(&o->m, xw_span(in.p, len), at, &n);
     if (XW_LIKELY(r == XW_OWN_DATA)) {

@@ -58,6 +58,11 @@ static int fx_setsockopt(int fd, int level, int name, const void *val, socklen_t
 }
 
 static int fx_getsockopt(int fd, int level, int name, void *val, socklen_t *len) {
+    if (level == SOL_SOCKET && name == SO_INCOMING_NAPI_ID) {
+        fx.napi_asked++;
+        memcpy(val, &fx.napi_id, sizeof fx.napi_id);
+        return 0;
+    }
     XT_EQ(level, SOL_XDP);
     sock_of(fd);
     if (fails())

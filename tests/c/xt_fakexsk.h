@@ -25,6 +25,7 @@ struct fx {
     unsigned busy_binds;         /* so many binds fail with EBUSY first */
     int bind_errno_of_second;    /* a second socket's bind fails with this while the first is in zero-copy mode */
     bool zero_copy, no_huge;
+    unsigned napi_id, napi_asked; /* SO_INCOMING_NAPI_ID of every socket */
     unsigned slept_ms, tx_wakes, rx_wakes, binds;
     int (*on_tx)(struct fx_sock *s); /* what sendto does; NULL: nothing, 0 */
     uint8_t *umem;

@@ -3,12 +3,13 @@
  *     core BATCH COUNT [LEN [CLOCK]]     BATCH frames wait at a time, COUNT messages of LEN bytes (200) in all; stamps by the
  *                                        TSC, or with CLOCK 1 by clock_gettime: that repeats to the instruction
  *     core event COUNT …                 one frame at a time, and only up to its event: the ACK is not counted
+ *     core idle COUNT …                  polls that find nothing, a hundred in a row; "messages" are polls
  *     core order COUNT …                 the other way: from xw_conn_send to the frame in the device's transmit ring
  * Frames come from core_host over an in-memory pair; only `measured` is timed (and counted, by callgrind's
- * --toggle-collect=measured): the polls that receive the batch, and the ACKs that they send. Time is a number here, the
- * seeds are fixed, so two runs execute the same instructions of ours. Prints one JSON line: ns a message, the best and
- * the median of the batches, less one read of the clock; allocations by all code, OpenSSL's too; and bare EVP decryption (or
- * encryption) of a record of that size. */
+ * --toggle-collect=measured*, for the compiler may name a clone of it): the polls that receive the batch, and the ACKs that
+ * they send. Time is a number here, the seeds are fixed, so two runs execute the same instructions of ours. Prints one JSON
+ * line: ns a message, the best and the median of the batches, less one read of the clock; allocations by all code, OpenSSL's
+ * too; and bare EVP decryption (or encryption) of a record of that size. */
 #include "common.h"
 #include "core_host.h"
 #include "dev/pair.h"
@@ -19,6 +20,7 @@
 
 #define BATCH_MAX 128u
 #define WARM 256u
+#define IDLE_POLLS 100u
 #define STEP_NS 50000u
 
 extern void *__libc_malloc(size_t n);
@@ -75,8 +77,9 @@ static void connect_all(struct bench *b, uint8_t clock) {
 }
 
 /* What is measured. RECEIVE: polls until `wanted` messages came, and one more that sends the last ACK. EVENT: the polls up
- * to the last message, its ACK is outside. ORDER: one message from xw_conn_send to the device's ring. */
-enum what { RECEIVE, EVENT, ORDER };
+ * to the last message, its ACK is outside. ORDER: one message from xw_conn_send to the device's ring. IDLE: polls that find
+ * nothing. */
+enum what { RECEIVE, EVENT, ORDER, IDLE };
 unsigned measured(struct bench *b, enum what what, const uint8_t *payload, size_t len, unsigned wanted);
 __attribute__((noinline)) unsigned measured(struct bench *b, enum what what, const uint8_t *payload, size_t len,
                                             unsigned wanted) {
@@ -84,6 +87,11 @@ __attribute__((noinline)) unsigned measured(struct bench *b, enum what what, con
     unsigned got = 0;
     if (what == ORDER)
         return xw_conn_send(b->engine, b->conn, 1, payload, len, now) == (int64_t)len;
+    if (what == IDLE) {
+        for (; got < wanted; got++)
+            xw_poll(b->engine, now + got, b->events, 64);
+        return got;
+    }
     for (unsigned polls = 0; got < wanted && polls < 16 * BATCH_MAX; polls++) {
         int n = xw_poll(b->engine, now, b->events, 64);
         for (int i = 0; i < n; i++)
@@ -97,7 +105,7 @@ __attribute__((noinline)) unsigned measured(struct bench *b, enum what what, con
 /* One batch: ns that it took; *allocated grows by the allocations in it (those of the far end happen outside). */
 static uint64_t batch_run(struct bench *b, enum what what, unsigned batch, const uint8_t *payload, size_t len,
                           unsigned long *allocated) {
-    for (unsigned i = 0; what != ORDER && i < batch; i++)
+    for (unsigned i = 0; what != ORDER && what != IDLE && i < batch; i++)
         host_send(&b->host, payload, len);
     b->host.now += STEP_NS;
     unsigned long before = allocations;
@@ -163,11 +171,15 @@ static double evp_ns(size_t len, bool seal) {
 int main(int argc, char **argv) {
     static struct bench b;
     static uint8_t payload[4096];
-    enum what what = argc > 1 && !strcmp(argv[1], "order") ? ORDER : argc > 1 && !strcmp(argv[1], "event") ? EVENT : RECEIVE;
-    unsigned batch = argc <= 2 ? 0 : what == RECEIVE ? (unsigned)atoi(argv[1]) : 1, count = argc > 2 ? (unsigned)atoi(argv[2]) : 0;
+    static const char *const names[] = { [EVENT] = "event", [ORDER] = "order", [IDLE] = "idle" };
+    enum what what = RECEIVE;
+    for (unsigned i = EVENT; argc > 1 && i <= IDLE; i++)
+        what = strcmp(argv[1], names[i]) ? what : i;
+    unsigned batch = argc <= 2 ? 0 : what == RECEIVE ? (unsigned)atoi(argv[1]) : what == IDLE ? IDLE_POLLS : 1;
+    unsigned count = argc > 2 ? (unsigned)atoi(argv[2]) : 0;
     size_t len = argc > 3 ? strtoul(argv[3], NULL, 10) : 200;
     if (!batch || batch > BATCH_MAX || count < batch || len > sizeof payload) {
-        fprintf(stderr, "usage: core BATCH|event|order COUNT [LEN [CLOCK]]\n");
+        fprintf(stderr, "usage: core BATCH|event|order|idle COUNT [LEN [CLOCK]]\n");
         return 2;
     }
     memset(payload, 'x', sizeof payload);

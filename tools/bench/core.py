@@ -27,7 +27,7 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "build" / "bench" / "core"
 BASELINE = ROOT / "tools" / "bench" / "baseline.json"
-CASES = {"batch1": "1", "batch16": "16", "order": "order"}
+CASES = {"batch1": "1", "batch16": "16", "order": "order", "idle": "idle"}
 TIMED = {**CASES, "event": "event"}
 COUNT, NATIVE_COUNT = 1600, 32000
 RISE = 0.03
@@ -99,7 +99,7 @@ def count(batch: str) -> dict[str, float]:
     """Instructions a message by layer, under callgrind."""
     with tempfile.TemporaryDirectory(prefix="xdpws-core-") as directory:
         out = Path(directory) / "out"
-        argv = ["valgrind", "--tool=callgrind", "--collect-atstart=no", "--toggle-collect=measured",
+        argv = ["valgrind", "--tool=callgrind", "--collect-atstart=no", "--toggle-collect=measured*",
                 f"--callgrind-out-file={out}", "--compress-pos=no", str(CORE), batch, str(COUNT), "200", "1"]
         done = subprocess.run(argv, capture_output=True, text=True)
         if done.returncode:

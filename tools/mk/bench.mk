@@ -6,7 +6,7 @@ CORE_SRCS := tools/bench/core.c tools/bench/core_host.c
 
 $(BENCH_OUT)/core: $(CORE_SRCS) $(wildcard tools/bench/*.h) $(BUILD)/release/libxw.a
 	@mkdir -p $(@D)
-	@echo "  CC $@"; $(CC) $(BENCH_FLAGS) -Icsrc -Ibpf $(CORE_SRCS) $(BUILD)/release/libxw.a $(LIBS) -o $@
+	@echo "  CC $@"; $(CC) $(BENCH_FLAGS) $(LTO) -Icsrc -Ibpf $(CORE_SRCS) $(BUILD)/release/libxw.a $(LIBS) -o $@
 $(BENCH_OUT)/clang/core: $(CORE_SRCS) $(wildcard tools/bench/*.h)
 	@mkdir -p $(@D)
 	@for f in $(CORE_SRCS); do echo "  CC $$f"; $(CLANG) $(BENCH_FLAGS) -Icsrc -Ibpf -fsyntax-only $$f || exit 1; done
