@@ -145,11 +145,13 @@ static void control_event(struct xw_conn *c, const struct xw_ws_event *w, struct
 
 static unsigned pump_ws(struct xw_engine *e, struct xw_conn *c, uint64_t now_ns, struct xw_event *ev, unsigned max) {
     struct xw_ws_event wev[16];
-    unsigned room = max < 16 ? max : 16;
-    if (XW_UNLIKELY(c->paused) && xw_ws_ending(c->ws))
-        c->paused = false; /* what is left is bounded by the rings, and its end is news */
-    unsigned n = (unsigned)(XW_UNLIKELY(c->paused) ? xw_ws_poll_paused(c->ws, now_ns, wev, room)
-                                                   : xw_ws_poll(c->ws, now_ns, wev, room));
+    unsigned room = max < 16 ? max : 16, n = 0;
+    if (XW_UNLIKELY(c->paused)) {
+        n = (unsigned)xw_ws_poll_paused(c->ws, now_ns, wev, room);
+        c->paused = !xw_ws_ending(c->ws); /* what is left then is bounded by the rings, and its end is news */
+    }
+    if (!n && !c->paused)
+        n = (unsigned)xw_ws_poll(c->ws, now_ns, wev, room);
     for (unsigned i = 0; i < n; i++) {
         if (wev[i].type == XW_WS_MESSAGE)
             message_event(c, &wev[i], &ev[i]);
