@@ -102,7 +102,8 @@ def against_server(args: argparse.Namespace, python2: Path, cases: Sequence[str]
                    out: Path) -> tuple[int, Results]:
     """As run_once, with the suite as client of our server, a program that prints its port."""
     (out / "index.json").unlink(missing_ok=True)
-    server = subprocess.Popen([str(args.server)], stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
+    command = [sys.executable, str(args.server)] if str(args.server).endswith(".py") else [str(args.server)]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
     try:
         assert server.stdout is not None
         url = f"ws://127.0.0.1:{int(server.stdout.readline())}/"
