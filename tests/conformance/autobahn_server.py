@@ -1,4 +1,4 @@
-"""`xdpws.serve` as Autobahn|Testsuite's peer: sends back what comes; prints its port. See tools/autobahn.py --server."""
+"""`xdpws.serve` as Autobahn|Testsuite's peer: sends back what comes, prints its port (tools/autobahn.py --server)."""
 from __future__ import annotations
 
 import asyncio

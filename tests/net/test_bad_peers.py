@@ -22,7 +22,7 @@ pytestmark = needs_topology
 # behaviour → exception, what its text or close code must hold, and whether the greeting came through before
 EXPECTED: dict[str, tuple[str, Any, bool]] = {
     "http-403": ("InvalidStatus", 403, False),
-    "http-302": ("InvalidURI", "https://example.org/elsewhere", False),  # a redirect is followed, to ws and wss
+    "http-302": ("InvalidStatus", 302, False),  # a redirect to a page; one to ws or wss is followed
     "http-200": ("InvalidStatus", 200, False),
     "http-garbage": ("InvalidMessage", "HTTP", False),
     "http-cut-off": ("InvalidMessage", "", False),

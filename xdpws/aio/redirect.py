@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from urllib.parse import urljoin
 
-from xdpws.errors import InvalidStatus, SecurityError, UsageError
+from xdpws.errors import InvalidStatus, InvalidURI, SecurityError, UsageError
 from xdpws.uri import WebSocketURI, parse_uri
 
 MAX_REDIRECTS = 10
@@ -13,7 +13,8 @@ _SECRETS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 
 def redirect_target(uri: WebSocketURI, error: InvalidStatus, overridden: bool) -> WebSocketURI | None:
-    """Where the answer in `error` sends us; None if it is no redirect.
+    """Where the answer in `error` sends us; None if it is no redirect, or one to a page (https://) and not to a
+    WebSocket.
 
     overridden: host, port or socket were given apart from the URI. Raises SecurityError for a target without TLS when
     ours has it, and UsageError for another host or port than ours when `overridden`.
@@ -21,7 +22,10 @@ def redirect_target(uri: WebSocketURI, error: InvalidStatus, overridden: bool) -
     response = error.response
     if response.status_code not in _STATUS or "Location" not in response.headers:
         return None
-    target = parse_uri(urljoin(uri.url, response.headers["Location"]), user_info=True)
+    try:
+        target = parse_uri(urljoin(uri.url, response.headers["Location"]), user_info=True)
+    except InvalidURI:
+        return None
     if uri.secure and not target.secure:
         raise SecurityError(f"cannot follow redirect to non-secure URI {target.url}") from error
     if overridden and not same_origin(uri, target):
