@@ -108,12 +108,14 @@ class Connection:
         self._cut: asyncio.TimerHandle | None = None
         self._queue: deque[tuple[bool, bytes, Stamps | None]] = deque()
         self._high = limits.high
+        self._stamped = limits.stamps
         self._reader: asyncio.Future[None] | None = None
         self._opening: asyncio.Future[None] = loop.create_future()
         self._closed: asyncio.Future[None] = loop.create_future()
         self._outbox = Outbox(loop)
         self._pings = Pings(loop)
         self._watch = Watch(self, limits.ping_interval, limits.ping_timeout, limits.keepalive, limits.idle_timeout)
+        self._looks = self._watch.looks
         self._fragmenting: asyncio.Future[None] | None = None
         self._rcvd: Close | None = None
         self._sent: Close | None = None
@@ -421,17 +423,18 @@ class Connection:
     def _take(self, message: Message) -> None:
         """A data message; valid in the call only."""
         data = bytes(message)
-        if self._watch.looks and self._watch.swallows(data):
+        if self._looks and self._watch.swallows(data):
             return
         queue = self._queue
         if self._high is not None and len(queue) + 1 >= self._high:
             if self.state is State.CLOSING and len(queue) >= self._high:
                 return  # we are closing: behind the peer's own close frame nothing comes
-            if self.state is State.OPEN:
+            if not self.paused and self.state is State.OPEN:
                 self._pause(True)
-        queue.append((message.binary, data, message.stamps if self._limits.stamps else None))
-        if self._reader is not None:
-            self._wake()
+        queue.append((message.binary, data, message.stamps if self._stamped else None))
+        reader = self._reader
+        if reader is not None and not reader.done():
+            reader.set_result(None)
 
     # ---- events of the engine (xdpws.stack.connection.Handler) -----------------------------------------------------
 
