@@ -362,7 +362,72 @@ XT_TEST(without_stamps_none_is_claimed) {
     close_all(&f);
 }
 
+/* A socket that is connected already: accepted, or one of a local pair. The stream has a duplicate of its own. */
+static void adopted(int family) {
+    struct fixture f = { .peer = -1 };
+    int pair[2];
+    if (family == AF_UNIX) {
+        XT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    } else {
+        f.listener = listen_on_loopback(&f.port);
+        struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(f.port), .sin_addr = { htonl(LOOPBACK) } };
+        pair[1] = socket(AF_INET, SOCK_STREAM, 0);
+        XT_EQ(connect(pair[1], (struct sockaddr *)&a, sizeof a), 0);
+        pair[0] = accept(f.listener, NULL, NULL);
+        close(f.listener);
+    }
+    XT_EQ(xw_bytering_map(&f.rcv, 65536), XW_OK);
+    XT_EQ(xw_bytering_map(&f.snd, 65536), XW_OK);
+    struct xw_bs_sock_cfg cfg = { .no_delay = true, .stamps = true, .clock = monotonic };
+    XT_EQ(xw_bs_sock_adopt(&cfg, pair[0], &f.rcv, &f.snd, &f.bs), XW_OK);
+    close(pair[0]);
+    XT_EQ(status(f.bs).state, XW_BS_OPEN);
+    XT_EQ(send(pair[1], "hello", 5, 0), 5);
+    UNTIL(&f, f.bs->ops->peek(f.bs).len == 5);
+    XT_MEM(f.bs->ops->peek(f.bs).p, "hello", 5);
+    f.bs->ops->consume(f.bs, 5);
+    struct xw_mspan room = f.bs->ops->reserve(f.bs);
+    memcpy(room.p, "back", 4);
+    f.bs->ops->commit(f.bs, 4);
+    f.bs->ops->shutdown_wr(f.bs);
+    step(&f);
+    XT_EQ(recv(pair[1], buf, sizeof buf, 0), 4);
+    XT_MEM(buf, "back", 4);
+    XT_EQ(recv(pair[1], buf, sizeof buf, 0), 0); /* the end, though the caller had another descriptor of it */
+    struct xw_conn_info info = { 0 };
+    xw_bs_sock_info(f.bs, &info);
+    XT_EQ(info.local_port, f.port);
+    XT_EQ(info.local_ip, family == AF_UNIX ? 0 : LOOPBACK);
+    close(pair[1]);
+    UNTIL(&f, status(f.bs).state == XW_BS_CLOSED);
+    f.bs->ops->close(f.bs);
+    xw_bytering_unmap(&f.rcv);
+    xw_bytering_unmap(&f.snd);
+}
+
+XT_TEST(sockets_that_are_connected_already) {
+    adopted(AF_UNIX);
+    adopted(AF_INET);
+}
+
+XT_TEST(what_is_no_stream_socket_is_refused) {
+    struct xw_bytering rcv, snd;
+    struct xw_bs *bs;
+    struct xw_bs_sock_cfg cfg = { 0 };
+    int pipes[2], datagram = socket(AF_INET, SOCK_DGRAM, 0);
+    XT_EQ(pipe(pipes), 0);
+    XT_EQ(xw_bytering_map(&rcv, 65536), XW_OK);
+    XT_EQ(xw_bytering_map(&snd, 65536), XW_OK);
+    XT_EQ(xw_bs_sock_adopt(&cfg, pipes[0], &rcv, &snd, &bs), XW_EINVAL);
+    XT_EQ(xw_bs_sock_adopt(&cfg, datagram, &rcv, &snd, &bs), XW_EINVAL);
+    XT_EQ(xw_bs_sock_adopt(&cfg, -1, &rcv, &snd, &bs), XW_EINVAL);
+    XT_EQ(close(pipes[0]) | close(pipes[1]) | close(datagram), 0); /* still the caller's */
+    xw_bytering_unmap(&rcv);
+    xw_bytering_unmap(&snd);
+}
+
 XT_MAIN(XT_RUN(refused), XT_RUN(a_local_port_in_use_is_the_callers_error), XT_RUN(local_port_and_info),
         XT_RUN(ten_megabytes_both_ways), XT_RUN(half_close_then_end), XT_RUN(reset_keeps_what_came_before),
         XT_RUN(send_after_reset), XT_RUN(abort_resets_the_peer), XT_RUN(backpressure), XT_RUN(stamps),
-        XT_RUN(without_stamps_none_is_claimed))
+        XT_RUN(without_stamps_none_is_claimed),
+        XT_RUN(sockets_that_are_connected_already), XT_RUN(what_is_no_stream_socket_is_refused))
