@@ -42,4 +42,5 @@ include tools/mk/sim.mk
 include tools/mk/bench.mk
 include tools/mk/stack.mk
 include tools/mk/autobahn.mk
+include tools/mk/docs.mk
 include tools/mk/ws.mk

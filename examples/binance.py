@@ -14,7 +14,6 @@ from typing import Any
 from common import begin
 
 import xdpws
-from xdpws.errors import ConnectionClosedError
 
 SYMBOLS = ("btcusdt", "ethusdt")
 Event = dict[str, Any]
@@ -83,7 +82,7 @@ async def main() -> None:
                         break  # connect anew
                 if run.done:
                     run.finish()
-        except (ConnectionClosedError, urllib.error.URLError) as error:
+        except (xdpws.ConnectionClosedError, urllib.error.URLError) as error:
             run.notice(error)
 
 

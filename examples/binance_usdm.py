@@ -7,7 +7,6 @@ import json
 from common import begin
 
 import xdpws
-from xdpws.errors import ConnectionClosedError
 
 STREAMS = "/".join(f"{symbol}@depth@0ms/{symbol}@bookTicker" for symbol in ("btcusdt", "ethusdt"))
 
@@ -28,7 +27,7 @@ async def main() -> None:
                     last[symbol] = event["u"]
                 if run.done:
                     run.finish()
-        except ConnectionClosedError as closed:
+        except xdpws.ConnectionClosedError as closed:
             run.notice(closed)
 
 

@@ -7,7 +7,6 @@ import json
 from common import begin
 
 import xdpws
-from xdpws.errors import ConnectionClosedError
 
 SYMBOLS = ("tBTCUSD", "tETHUSD")
 SEQ_ALL = 65536
@@ -37,7 +36,7 @@ async def main() -> None:
                 last = message[-1]
                 if run.done:
                     run.finish()
-        except ConnectionClosedError as closed:
+        except xdpws.ConnectionClosedError as closed:
             run.notice(closed)
 
 

@@ -6,10 +6,9 @@ import json
 import zlib
 from itertools import chain, zip_longest
 
-from common import begin, say
+from common import begin
 
 import xdpws
-from xdpws.errors import ConnectionClosedError
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 
@@ -44,14 +43,12 @@ async def subscribe(ws: xdpws.ClientConnection) -> None:
 
 async def main() -> None:
     run = begin("bitget", "wss://ws.bitget.com/v2/ws/public")
-    async for ws in xdpws.connect(run.url, on_connect=subscribe, **run.connect):
+    # The ping: without one for two minutes Bitget cuts.
+    async for ws in xdpws.connect(run.url, on_connect=subscribe, keepalive="text:ping", **run.connect):
         run.opened(ws)
-        ping = asyncio.create_task(say(ws, "ping", 30))  # without one for two minutes Bitget cuts
         books: dict[str, Book] = {}
         try:
             async for text in ws:
-                if text == "pong":
-                    continue
                 message = json.loads(text)
                 if "event" in message:
                     if message["event"] != "subscribe":
@@ -67,10 +64,8 @@ async def main() -> None:
                         break  # the loop connects anew and gets a new snapshot
                 if run.done:
                     run.finish()
-        except ConnectionClosedError as closed:
+        except xdpws.ConnectionClosedError as closed:
             run.notice(closed)
-        finally:
-            ping.cancel()
 
 
 asyncio.run(main())

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 
-from common import begin, say
+from common import begin
 
 import xdpws
-from xdpws.errors import ConnectionClosedError
 
 TOPICS = ["orderBookL2:XBTUSD", "orderBookL2:ETHUSD"]
 
@@ -19,13 +18,12 @@ async def subscribe(ws: xdpws.ClientConnection) -> None:
 
 async def main() -> None:
     run = begin("bitmex", "wss://ws.bitmex.com/realtime")
-    async for ws in xdpws.connect(run.url, on_connect=subscribe, **run.connect):
+    async for ws in xdpws.connect(run.url, on_connect=subscribe, keepalive="text:ping", **run.connect):
         run.opened(ws)
-        ping = asyncio.create_task(say(ws, "ping", 5))
         books: dict[str, set[tuple[str, int]]] = {}
         try:
             async for text in ws:
-                message = {} if text == "pong" else json.loads(text)
+                message = json.loads(text)
                 if "error" in message:
                     run.notice(message)
                 if "table" not in message:
@@ -44,10 +42,8 @@ async def main() -> None:
                     break  # connect anew
                 if run.done:
                     run.finish()
-        except ConnectionClosedError as closed:
+        except xdpws.ConnectionClosedError as closed:
             run.notice(closed)
-        finally:
-            ping.cancel()
 
 
 asyncio.run(main())

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 
-from common import begin, say
+from common import begin
 
 import xdpws
-from xdpws.errors import ConnectionClosedError
 
+KEEPALIVE = 'text:{"event":"bts:heartbeat"}'
 CHANNELS = ("diff_order_book_btcusd", "diff_order_book_ethusd")
 
 
@@ -20,9 +20,8 @@ async def subscribe(ws: xdpws.ClientConnection) -> None:
 
 async def main() -> None:
     run = begin("bitstamp", "wss://ws.bitstamp.net/")
-    async for ws in xdpws.connect(run.url, on_connect=subscribe, **run.connect):
+    async for ws in xdpws.connect(run.url, on_connect=subscribe, keepalive=KEEPALIVE, **run.connect):
         run.opened(ws)
-        ping = asyncio.create_task(say(ws, '{"event":"bts:heartbeat"}', 30))
         last: dict[str, int] = {}
         try:
             async for text in ws:
@@ -41,10 +40,8 @@ async def main() -> None:
                 last[channel] = micro
                 if run.done:
                     run.finish()
-        except ConnectionClosedError as closed:
+        except xdpws.ConnectionClosedError as closed:
             run.notice(closed)
-        finally:
-            ping.cancel()
 
 
 asyncio.run(main())

@@ -4,10 +4,9 @@ from __future__ import annotations
 import asyncio
 import json
 
-from common import begin, say
+from common import begin
 
 import xdpws
-from xdpws.errors import ConnectionClosedError
 
 TOPICS = ["orderbook.50.BTCUSDT", "orderbook.50.ETHUSDT", "publicTrade.BTCUSDT"]
 
@@ -18,9 +17,8 @@ async def subscribe(ws: xdpws.ClientConnection) -> None:
 
 async def main() -> None:
     run = begin("bybit", "wss://stream.bybit.com/v5/public/linear")
-    async for ws in xdpws.connect(run.url, on_connect=subscribe, **run.connect):
+    async for ws in xdpws.connect(run.url, on_connect=subscribe, keepalive='text:{"op":"ping"}', **run.connect):
         run.opened(ws)
-        ping = asyncio.create_task(say(ws, '{"op":"ping"}', 20))
         last: dict[str, int] = {}
         try:
             async for text in ws:
@@ -37,10 +35,8 @@ async def main() -> None:
                     last[topic] = number
                 if run.done:
                     run.finish()
-        except ConnectionClosedError as closed:
+        except xdpws.ConnectionClosedError as closed:
             run.notice(closed)
-        finally:
-            ping.cancel()
 
 
 asyncio.run(main())

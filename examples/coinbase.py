@@ -8,7 +8,6 @@ import json
 from common import begin
 
 import xdpws
-from xdpws.errors import ConnectionClosedError
 
 PRODUCTS = ["BTC-USD", "ETH-USD"]
 
@@ -43,7 +42,7 @@ async def main() -> None:
                     break
                 if run.done:
                     run.finish()
-        except ConnectionClosedError as closed:
+        except xdpws.ConnectionClosedError as closed:
             run.notice(closed)
 
 

@@ -2,13 +2,10 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
 import xdpws
-from xdpws.aio import Backoff
-from xdpws.errors import ConnectionClosed
 
 
 @dataclass
@@ -71,15 +68,5 @@ def begin(name: str, url: str, rest: str = "") -> Run:
     parser.add_argument("--messages", type=int, default=0, help="end after so many (0: never)")
     args = parser.parse_args()
     connect = {"transport": args.transport, "interface": args.interface, "max_size": 1 << 24,
-               "tls": xdpws.TlsOptions(ca_file=args.ca), "backoff": Backoff(first_s=0.1)}
+               "tls": xdpws.TlsOptions(ca_file=args.ca), "backoff": xdpws.Backoff(first_s=0.1)}
     return Run(name, args.url, args.messages, args.rest, connect)
-
-
-async def say(ws: xdpws.ClientConnection, text: str, every_s: float) -> None:
-    """Send an application ping for as long as the connection lasts."""
-    try:
-        while True:
-            await asyncio.sleep(every_s)
-            await ws.send(text)
-    except ConnectionClosed:
-        return

@@ -7,7 +7,6 @@ import json
 from common import begin
 
 import xdpws
-from xdpws.errors import ConnectionClosedError
 
 CHANNELS = ["book.BTC-PERPETUAL.100ms", "book.ETH-PERPETUAL.100ms"]
 
@@ -43,7 +42,7 @@ async def main() -> None:
                         last[name] = data["change_id"]
                 if run.done:
                     run.finish()
-        except ConnectionClosedError as closed:
+        except xdpws.ConnectionClosedError as closed:
             run.notice(closed)
 
 

@@ -8,7 +8,6 @@ import time
 from common import begin
 
 import xdpws
-from xdpws.errors import ConnectionClosedError
 
 CONTRACTS = ("BTC_USDT", "ETH_USDT")
 
@@ -40,7 +39,7 @@ async def main() -> None:
                     last[name] = update["u"]
                 if run.done:
                     run.finish()
-        except ConnectionClosedError as closed:
+        except xdpws.ConnectionClosedError as closed:
             run.notice(closed)
 
 

@@ -8,7 +8,6 @@ import json
 from common import begin
 
 import xdpws
-from xdpws.errors import ConnectionClosedError
 
 TOPICS = ("market.btcusdt.mbp.150", "market.ethusdt.mbp.150")
 
@@ -46,7 +45,7 @@ async def main() -> None:
                     last[topic] = tick["version"]
                 if run.done:
                     run.finish()
-        except ConnectionClosedError as closed:
+        except xdpws.ConnectionClosedError as closed:
             run.notice(closed)
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from common import begin
 
 import xdpws
-from xdpws.errors import ConnectionClosedError
 
 SYMBOLS = ["BTC/USD", "ETH/USD"]
 DEPTH = 10
@@ -67,7 +66,7 @@ async def main() -> None:
                     break  # connect anew
                 if run.done:
                     run.finish()
-        except ConnectionClosedError as closed:
+        except xdpws.ConnectionClosedError as closed:
             run.notice(closed)
 
 

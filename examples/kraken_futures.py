@@ -8,7 +8,6 @@ import json
 from common import begin
 
 import xdpws
-from xdpws.errors import ConnectionClosedError
 
 PRODUCTS = ["PI_XBTUSD", "PI_ETHUSD"]
 
@@ -37,7 +36,7 @@ async def main() -> None:
                     last[product] = number
                 if run.done:
                     run.finish()
-        except ConnectionClosedError as closed:
+        except xdpws.ConnectionClosedError as closed:
             run.notice(closed)
 
 

@@ -8,7 +8,7 @@ import ssl
 import urllib.request
 from typing import Any
 
-from common import begin, say
+from common import begin
 
 import xdpws
 from xdpws.errors import ConnectError, ConnectionClosedError
@@ -30,12 +30,12 @@ async def main() -> None:
         # Every connection has its own token, so the loop is this one and not `async for ws in connect(...)`.
         token = await asyncio.to_thread(bullet, run.rest, ca)
         every_s = token["instanceServers"][0]["pingInterval"] / 1000
+        keepalive = xdpws.Keepalive('{"id":2,"type":"ping"}', every_s)
         last: dict[str, int] = {}
         try:
-            async with xdpws.connect(f"{run.url}?token={token['token']}", **run.connect) as ws:
+            async with xdpws.connect(f"{run.url}?token={token['token']}", keepalive=keepalive, **run.connect) as ws:
                 run.opened(ws)
                 await ws.send(json.dumps({"id": 1, "type": "subscribe", "topic": TOPIC, "response": True}))
-                ping = asyncio.create_task(say(ws, '{"id":2,"type":"ping"}', every_s))
                 async for text in ws:
                     message = json.loads(text)
                     if message["type"] == "error":
@@ -49,7 +49,6 @@ async def main() -> None:
                     last[data["symbol"]] = data["sequenceEnd"]
                     if run.done:
                         run.finish()
-                ping.cancel()
         except (ConnectionClosedError, ConnectError) as error:
             run.notice(error)
         await asyncio.sleep(0.5)

@@ -6,10 +6,9 @@ import json
 import zlib
 from itertools import chain, zip_longest
 
-from common import begin, say
+from common import begin
 
 import xdpws
-from xdpws.errors import ConnectionClosedError
 
 CHANNELS = ["spot/depth:BTC-USDT", "spot/trade:BTC-USDT"]
 Side = dict[str, str]
@@ -36,9 +35,8 @@ async def subscribe(ws: xdpws.ClientConnection) -> None:
 
 async def main() -> None:
     run = begin("okx-v3", "wss://real.okex.com:8443/ws/v3")
-    async for ws in xdpws.connect(run.url, on_connect=subscribe, **run.connect):
+    async for ws in xdpws.connect(run.url, on_connect=subscribe, keepalive=xdpws.Keepalive("ping"), **run.connect):
         run.opened(ws)
-        ping = asyncio.create_task(say(ws, "ping", 20))
         books: dict[str, tuple[Side, Side]] = {}
         try:
             async for data in ws:
@@ -66,10 +64,8 @@ async def main() -> None:
                         run.finish()
                     continue
                 break  # a wrong checksum: connect anew
-        except ConnectionClosedError as closed:
+        except xdpws.ConnectionClosedError as closed:
             run.notice(closed)
-        finally:
-            ping.cancel()
 
 
 asyncio.run(main())

@@ -6,11 +6,11 @@ import asyncio
 import json
 import uuid
 
-from common import begin, say
+from common import begin
 
 import xdpws
-from xdpws.errors import ConnectionClosedError
 
+KEEPALIVE = "text:PING"
 CODES = ["USDT-BTC", "USDT-ETH"]
 
 
@@ -21,9 +21,8 @@ async def subscribe(ws: xdpws.ClientConnection) -> None:
 
 async def main() -> None:
     run = begin("upbit", "wss://api.upbit.com/websocket/v1")
-    async for ws in xdpws.connect(run.url, on_connect=subscribe, compression="deflate", **run.connect):
+    async for ws in xdpws.connect(run.url, on_connect=subscribe, keepalive=KEEPALIVE, **run.connect):
         run.opened(ws)
-        ping = asyncio.create_task(say(ws, "PING", 50))
         last: dict[tuple[str, str], int] = {}
         try:
             async for data in ws:
@@ -39,10 +38,8 @@ async def main() -> None:
                 last[key] = message["tms"]
                 if run.done:
                     run.finish()
-        except ConnectionClosedError as closed:
+        except xdpws.ConnectionClosedError as closed:
             run.notice(closed)
-        finally:
-            ping.cancel()
 
 
 asyncio.run(main())

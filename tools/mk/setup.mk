@@ -14,7 +14,7 @@ apt: ## the Debian packages
 # bcc and nothing else of dist-packages (a .pth would drag in Debian's OpenSSL and cffi).
 .venv/.ready: pyproject.toml tools/mk/setup.mk
 	@test -x .venv/bin/python || /usr/bin/python3 -m venv .venv
-	.venv/bin/python -m pip install -q --disable-pip-version-check $$(.venv/bin/python tools/requirements.py dev)
+	.venv/bin/python -m pip install -q --disable-pip-version-check $$(.venv/bin/python tools/requirements.py dev docs)
 	@ln -sfn /usr/lib/python3/dist-packages/bcc .venv/lib/python3.11/site-packages/bcc
 	@.venv/bin/python tools/install_dev.py
 	@touch $@
