@@ -76,6 +76,7 @@ class Place:
     cpu: int
     fifo: bool
     python: dict[str, str]
+    huge_pages: bool = False
 
 
 def sized(client: ClientSpec, scenario: Scenario) -> Scenario:
@@ -89,7 +90,8 @@ def command(client: ClientSpec, scenario: Scenario, place: Place, out: Path, sta
         return [str(place.tools / "cclient"), client.what, place.ip, str(place.port), scenario.target,
                 str(scenario.warm), str(scenario.count), str(out), str(place.ca), str(place.cpu), str(int(place.fifo)),
                 *([str(ECHO_LEN)] if scenario.mode == ECHO else [])]
-    ours = ["--option", f"interface={place.interface}", "--option", f"stages={int(stages)}"]
+    ours = ["--option", f"interface={place.interface}", "--option", f"stages={int(stages)}", "--option",
+            f"huge={int(place.huge_pages)}"]
     return [place.python[client.kind], str(place.root / "tools" / "bench" / "driver.py"), "--client", client.what,
             "--url", f"wss://{place.ip}:{place.port}{scenario.target}", "--ca", str(place.ca), "--mode", scenario.mode,
             "--warm", str(scenario.warm), "--count", str(scenario.count), "--size", str(ECHO_LEN), "--out", str(out),

@@ -22,6 +22,7 @@ from xdpws.bench.clients import ClientSpec, Place, command, sized
 from xdpws.bench.figures import Run
 from xdpws.bench.peers import interpreter
 from xdpws.bench.scenario import Scenario
+from xdpws.control.tune_process import ProcessWish, process_plan
 from xdpws.errors import SetupError
 from xdpws.sim.cert import make_certificate
 
@@ -36,6 +37,7 @@ Progress = Callable[[str], None]
 class Settings:
     """How to run. prefix, subnet: of the topology (subnet: first three octets). fifo: SCHED_FIFO where it may be.
 
+    pin: a core for each. huge_pages: for our clients' UMEM. cpu_latency_us: no deeper idle state while it runs.
     attempts: how often a run is tried that is refused."""
 
     reps: int = 5
@@ -43,6 +45,9 @@ class Settings:
     subnet: str = "10.199.88"
     fifo: bool = True
     attempts: int = 6
+    pin: bool = True
+    huge_pages: bool = False
+    cpu_latency_us: int | None = None
 
 
 @dataclass(slots=True)
@@ -150,14 +155,17 @@ class Stage:
         with contextlib.ExitStack() as stack:
             self.directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="xdpws-bench-")))
             stack.enter_context(self._topology())
+            tuned = process_plan(ProcessWish(cpu_latency_us=self.settings.cpu_latency_us))
+            tuned.apply()
+            stack.callback(tuned.undo)
             ip = f"{self.settings.subnet}.1"
             files = make_certificate(self.directory, (ip,))
             self.sender = Sender(["ip", "netns", "exec", f"{self.settings.prefix}-srv"], ip, files.cert, files.key,
-                                 self.cores[0], self.fifo)
+                                 self.cores[0] if self.settings.pin else -1, self.fifo)
             stack.callback(self.sender.close)
             python = {"ours": sys.executable, "peer": str(interpreter(VENV))}
             self.place = Place(ROOT, TOOLS, ip, int(self.sender.ready["port"]), files.ca, f"{self.settings.prefix}-v1",
-                               self.cores[1], self.fifo, python)
+                               self.cores[1] if self.settings.pin else -1, self.fifo, python, self.settings.huge_pages)
             self._stack = stack.pop_all()
         return self
 

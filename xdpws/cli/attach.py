@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from xdpws.cli.options import tls_from, tls_options, xdp_from, xdp_options
+from xdpws.cli.options import process_from, process_options, tls_from, tls_options, xdp_from, xdp_options
 from xdpws.cli.receive import Receiver
+from xdpws.control.tune_process import process_plan
 from xdpws.errors import XdpwsError
 
 
@@ -23,6 +24,7 @@ from xdpws.errors import XdpwsError
               help="auto takes xdp where it works and says so when it does not.")
 @xdp_options
 @tls_options
+@process_options
 @click.option("--count", type=click.IntRange(min=1), help="End after so many messages.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="End after so many seconds.")
 @click.option("--wait", is_flag=True, help="Wait in poll() instead of spinning on the rings.")
@@ -38,14 +40,18 @@ def attach(interface: str, urls: tuple[str, ...], transport: Any, ca: str | None
 
     Exit code: 0 received and ended in order, 1 the environment or a peer did not allow it, 2 wrong usage.
     """
+    process = process_plan(process_from(xdp_values))
     receiver = Receiver(urls, transport=transport, xdp=xdp_from(interface, not wait, xdp_values | {"record": record}),
                         tls=tls_from(ca, insecure, tls_version, keylog, tls_engine), count=count, busy_poll=not wait)
     try:
+        process.apply()
         _show(receiver, seconds, live=not as_json and sys.stderr.isatty())
     except XdpwsError as error:
         if as_json:
             click.echo(json.dumps({"error": str(error)}))
         raise
+    finally:
+        process.undo()
     return finish(receiver, as_json)
 
 

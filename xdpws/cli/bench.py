@@ -126,11 +126,15 @@ def _print(outcome: Outcome, scenarios: list[scenario.Scenario], seconds: float)
 @click.option("--attempts", type=click.IntRange(1, 100), default=6, show_default=True,
               help="How often a run is tried while it is refused.")
 @click.option("--fifo/--no-fifo", default=True, show_default=True, help="SCHED_FIFO for sender and client.")
+@click.option("--pin/--no-pin", default=True, show_default=True, help="A core for each of sender and client.")
+@click.option("--huge-pages", is_flag=True, help="2 MiB pages for the UMEM of our clients (xdpws tune).")
+@click.option("--cpu-latency", type=click.IntRange(min=0), metavar="US", help="No idle state that takes longer.")
 @click.option("--prefix", default="xwbench", show_default=True,
               help="Of the names of namespaces and interfaces.")
 @click.option("--subnet", default="10.199.88", show_default=True, metavar="A.B.C", help="The /24 between them.")
 def command(json_out: bool, reps: int | None, client_names: str | None, scenario_names: str | None, html: Path | None,
-            quick: bool, attempts: int, fifo: bool, prefix: str, subnet: str) -> int:
+            quick: bool, attempts: int, fifo: bool, pin: bool, huge_pages: bool, cpu_latency: int | None,
+            prefix: str, subnet: str) -> int:
     """Measure xdpws beside C loops over kernel sockets and the WebSocket clients on PyPI.
 
     A precise sender (C, TLS 1.3, the send time in every message) and the clients run on this host, in two network
@@ -145,7 +149,8 @@ def command(json_out: bool, reps: int | None, client_names: str | None, scenario
         wanted = {name for s in scenarios for name in figures.needed(s.name)}
         chosen = [c for c in chosen if c.name in wanted]
     missing = peers.install(VENV, chosen)
-    settings = Settings(reps or (_QUICK_REPS if quick else _REPS), prefix, subnet, fifo, attempts)
+    settings = Settings(reps or (_QUICK_REPS if quick else _REPS), prefix, subnet, fifo, attempts, pin,
+                        huge_pages, cpu_latency)
     outcome = bench(settings, chosen, scenarios, missing, lambda line: click.echo(line, err=True),
                     only_needed=quick and client_names is None)
     if html is not None:

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "connect": ("xdpws.cli.connect:connect", "Connect to one URL: messages to stdout, stdin lines sent."),
     "bench": ("xdpws.cli.bench:command", "Measure latency and throughput beside C loops and the clients on PyPI."),
     "top": ("xdpws.cli.top:top", "Show live how long messages of running clients take from stage to stage."),
+    "tune": ("xdpws.cli.tune:tune", "Set up the host for the lowest latency: show, apply, undo."),
     "record": ("xdpws.cli.record:record", "Receive over AF_XDP and write the steered flows as pcapng."),
     "replay": ("xdpws.cli.replay:replay", "Play a capture through the real path: messages, stages, cost."),
     "sim": ("xdpws.cli.sim:sim", "Play a recorded or synthetic exchange feed to WebSocket clients."),

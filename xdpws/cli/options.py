@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from xdpws.config import TlsEngine, TlsOptions, XdpOptions
+from xdpws.control.tune_process import ProcessWish
 from xdpws.errors import UsageError
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -30,6 +31,16 @@ tls_options = _all([
 ])
 """Options of every command that makes TLS connections."""
 
+process_options = _all([
+    click.option("--cpu", type=click.IntRange(min=0), help="Run on this core."),
+    click.option("--fifo", type=click.IntRange(1, 99), is_flag=False, flag_value=50,
+                 help="SCHED_FIFO, with this priority or 50."),
+    click.option("--lock-memory", is_flag=True, help="Lock all memory (mlockall)."),
+    click.option("--cpu-latency", type=click.IntRange(min=0), metavar="US",
+                 help="No idle state that takes longer to leave than US microseconds while this runs."),
+])
+"""Options of commands that tune their own process; see `xdpws tune`."""
+
 xdp_options = _all([
     click.option("--loader", type=click.Choice(["libbpf", "bcc"]), default="libbpf", show_default=True,
                  help="Load the steering program as compiled ahead of time, or compile it here with BCC."),
@@ -44,6 +55,12 @@ xdp_options = _all([
     click.option("--huge-pages", is_flag=True, help="Try 2 MiB pages for the packet memory."),
 ])
 """Options of every command that attaches to an interface."""
+
+
+def process_from(values: dict[str, Any]) -> ProcessWish:
+    """What `process_options` say, taken out of `values`."""
+    return ProcessWish(values.pop("cpu"), values.pop("fifo") or 0, values.pop("lock_memory"),
+                       values.pop("cpu_latency"))
 
 
 def tls_from(ca: str | None, insecure: bool, tls_version: str | None, keylog: str | None,

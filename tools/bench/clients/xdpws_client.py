@@ -1,4 +1,5 @@
-"""xdpws.Client: callback, the payload a memoryview. Options: transport, interface, busy (1 or 0), stages (1 or 0)."""
+"""xdpws.Client: callback, the payload a memoryview. Options: transport, interface, busy (1 or 0), stages (1 or 0),
+huge (1 or 0: 2 MiB pages)."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -66,7 +67,8 @@ def run(run: Any) -> None:
     on_message = _echo(run) if run.echo else _staged(run, histograms) if staged else _feed(run)
     transport = run.options["transport"]
     busy = run.options["busy"] == "1"
-    xdp = XdpOptions(run.options["interface"], busy_poll=busy) if transport == "xdp" else None
+    huge = run.options.get("huge") == "1"
+    xdp = XdpOptions(run.options["interface"], busy_poll=busy, huge_pages=huge) if transport == "xdp" else None
 
     def on_open(session: Any) -> None:
         run.armed()
