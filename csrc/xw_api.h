@@ -34,6 +34,13 @@ int xw_xsk_open(const struct xw_xsk_cfg *cfg, struct xw_dev **out);
 int xw_xsk_fd(const struct xw_dev *d, uint32_t queue);  /* socket descriptor for the XSKMAP; -1 if not bound */
 int xw_xsk_huge_pages(const struct xw_dev *d);          /* 1 if the UMEM got 2 MiB pages */
 int xw_xsk_busy_poll(const struct xw_dev *d);           /* 1 if the busy-poll options were accepted */
+/* how the NIC's clock relates to CLOCK_MONOTONIC, around one moment (base/phc.h) */
+struct xw_phc_line {
+    uint64_t phc_ns, mono_ns;   /* the same moment on both clocks */
+    uint64_t rate;              /* ns of CLOCK_MONOTONIC for one of the NIC's, 32.32 */
+    uint64_t span_ns;           /* the line holds so far from it, at most 2 s; 0: there is none, NIC times are not valid */
+};
+int xw_xsk_phc(struct xw_dev *d, const struct xw_phc_line *line); /* from the next packet on */
 void xw_dev_close(struct xw_dev *d);                    /* only for a device that no engine owns */
 
 /* ---- captures (dev/capture.h, dev/player.h) --------------------------------------------------------------------- */
@@ -230,7 +237,8 @@ enum xw_stamp_bit {
     XW_ST_PARSED = 32, XW_ST_FIRST = 64
 };
 struct xw_stamps {
-    /* NIC hardware time (CLOCK_TAI as the driver gives it) of the packet that completed the message */
+    /* NIC hardware time of the packet that completed the message: over xdp on CLOCK_MONOTONIC (xw_xsk_phc), over a
+     * socket as the NIC's own clock shows it */
     uint64_t nic_ns;
     uint64_t kernel_ns;         /* in the XDP program, or the kernel's receive time */
     uint64_t ring_ns;           /* taken from the ring, or recv() returned */

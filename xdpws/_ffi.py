@@ -14,7 +14,7 @@ from xdpws.errors import InternalError, SetupError, UsageError
 
 __all__ = ["ABI", "check", "fail", "ffi", "lib", "text"]
 
-ABI = 7
+ABI = 8
 """What `xw_abi_version()` must return; csrc/engine/api.c holds the other half."""
 
 if lib.xw_abi_version() != ABI:

@@ -1,7 +1,8 @@
 """Timestamps of a message's way up, and the histogram that sums them.
 
-All times are nanoseconds of CLOCK_MONOTONIC, the clock of `time.monotonic_ns()`, except `nic`, which is the NIC's own
-(CLOCK_TAI as Linux drivers give it). A stage that was not measured is None; nothing is ever made up.
+All times are nanoseconds of CLOCK_MONOTONIC, the clock of `time.monotonic_ns()` (docs/stamps.md). `nic` is converted
+from the NIC's clock over xdp, and None where the two clocks cannot be compared; over a socket it is as that clock shows
+it. A stage that was not measured is None; nothing is ever made up.
 """
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ struct xw_pkt {
     uint32_t frame;      /* the device's own id of the buffer; only for rx_release */
     uint16_t queue;      /* receive queue it came from */
     uint16_t valid;      /* XW_PKT_… */
-    uint64_t hw_ns;      /* NIC clock converted to CLOCK_TAI ns by the driver; valid with XW_PKT_HW */
+    uint64_t hw_ns;      /* NIC hardware time, on CLOCK_MONOTONIC; valid with XW_PKT_HW */
     uint64_t xdp_ns;     /* CLOCK_MONOTONIC ns; valid with XW_PKT_XDP */
 };
 

@@ -2,6 +2,7 @@
  * counters. */
 #include "dev/xsk_priv.h"
 #include "base/err.h"
+#include "base/limits.h"
 #include <string.h>
 
 static void xsk_caps(const struct xw_dev *d, struct xw_dev_caps *out) {
@@ -58,6 +59,13 @@ int xw_xsk_fd(const struct xw_dev *d, uint32_t queue) {
         return -1;
     const struct xw_xsk *x = xw_xsk_of_const(d);
     return queue < x->cfg.queue_first ? -1 : xsk_fd(d, queue - x->cfg.queue_first);
+}
+
+int xw_xsk_phc(struct xw_dev *d, const struct xw_phc_line *line) {
+    if (!d || d->ops != &xw_xsk_ops || line->span_ns > 2 * XW_NS_PER_S)
+        return XW_EINVAL;
+    xw_xsk_of(d)->phc = *line;
+    return XW_OK;
 }
 
 int xw_xsk_huge_pages(const struct xw_dev *d) { return d && d->ops == &xw_xsk_ops && xw_xsk_of_const(d)->huge; }

@@ -62,6 +62,7 @@ struct xw_xsk_queue {
 struct xw_xsk {
     struct xw_dev dev;
     const struct xw_xsk_sys *sys;
+    struct xw_phc_line phc;  /* the NIC's clock; span_ns 0: its times are not valid */
     struct xw_xsk_cfg cfg;
     struct xw_frames frames;
     uint8_t *umem;

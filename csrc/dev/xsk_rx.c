@@ -5,19 +5,20 @@
  * consumer) with xskq_prod_nb_free: the slot is read before the kernel may write it again. FILL submit (release of
  * producer) with xskq_cons_peek_desc (acquire): the address is written before the kernel reads it. */
 #include "dev/xsk_priv.h"
+#include "base/phc.h"
 #include <linux/types.h>
 #include <shared.h>
 #include <string.h>
 
 /* The stamps that the steering program wrote before the packet. Without the magic nothing was written. */
-static void read_meta(struct xw_pkt *p) {
+static void read_meta(const struct xw_xsk *x, struct xw_pkt *p) {
     struct xw_meta m;
     memcpy(&m, p->data - sizeof m, sizeof m);
     if (m.magic != XW_META_MAGIC)
         return;
     if (m.valid & XW_META_HW) {
-        p->hw_ns = m.hw_ns;
-        p->valid |= XW_PKT_HW;
+        p->hw_ns = xw_phc_ns(&x->phc, m.hw_ns);
+        p->valid |= p->hw_ns ? XW_PKT_HW : 0;
     }
     if (m.valid & XW_META_XDP) {
         p->xdp_ns = m.xdp_ns;
@@ -94,7 +95,7 @@ static bool take_desc(struct xw_xsk *x, struct xw_xsk_queue *q, const struct xdp
     xw_frames_move(&x->frames, (uint32_t)id, XW_FRAME_RX, XW_FRAME_STACK);
     *p = (struct xw_pkt){ .data = x->umem + d->addr, .len = d->len, .frame = (uint32_t)id, .queue = (uint16_t)q->id };
     if (x->cfg.meta_len)
-        read_meta(p);
+        read_meta(x, p);
     x->stats.rx_bytes += d->len;
     return true;
 }

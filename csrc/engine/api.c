@@ -3,7 +3,7 @@
 #include <time.h>
 
 /* Raised with every change of a struct or prototype in xw_api.h; xdpws/_ffi.py holds the other half. */
-#define XW_ABI 7u
+#define XW_ABI 8u
 
 uint32_t xw_abi_version(void) { return XW_ABI; }
 

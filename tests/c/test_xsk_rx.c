@@ -170,9 +170,36 @@ static struct xw_pkt one(struct xw_dev *d) {
     return p;
 }
 
+/* The NIC's time is shown on our clock, or not at all. */
+XT_TEST(nic_time_is_converted_or_not_valid) {
+    struct xw_dev *d = open_dev(1);
+    struct xw_meta m = { .hw_ns = 5000500000, .xdp_ns = 222, .valid = XW_META_HW | XW_META_XDP, .magic = XW_META_MAGIC };
+    uint8_t pkt[60] = { 1 };
+    XT_TRUE(fx_receive(0, pkt, sizeof pkt, &m));
+    XT_EQ(one(d).valid, XW_PKT_XDP); /* nobody knows the NIC's clock */
+    /* it runs 100 ppm slow: a ns of it is 1.0001 of ours */
+    struct xw_phc_line line = { .phc_ns = 5000000000, .mono_ns = 70000000000, .rate = (1ull << 32) + 429497, .span_ns = 1000000 };
+    XT_EQ(xw_xsk_phc(d, &line), XW_OK);
+    static const struct { uint64_t hw, want; } v[] = {
+        { 5000000000, 70000000000 }, { 5000500000, 70000500050 }, { 4999500000, 69999499950 },
+        { 5001000000, 70001000100 }, { 5001000001, 0 }, { 4998999999, 0 }, { 0, 0 } };
+    for (unsigned i = 0; i < sizeof v / sizeof *v; i++) {
+        m.hw_ns = v[i].hw;
+        XT_TRUE(fx_receive(0, pkt, sizeof pkt, &m));
+        struct xw_pkt p = one(d);
+        XT_EQ(!!(p.valid & XW_PKT_HW), v[i].want != 0);
+        XT_TRUE(p.hw_ns + 1 >= v[i].want && p.hw_ns <= v[i].want + 1);
+    }
+    line.span_ns = 3000000000;
+    XT_EQ(xw_xsk_phc(d, &line), XW_EINVAL);
+    xw_dev_close(d);
+}
+
 /* Times come only with the magic; a frame that had it once is not believed again. */
 XT_TEST(metadata_is_believed_once) {
     struct xw_dev *d = open_dev(1);
+    struct xw_phc_line same = { .phc_ns = 100, .mono_ns = 100, .rate = 1ull << 32, .span_ns = 1000 };
+    XT_EQ(xw_xsk_phc(d, &same), XW_OK);
     struct xw_meta m = { .hw_ns = 111, .xdp_ns = 222, .valid = XW_META_HW | XW_META_XDP, .magic = XW_META_MAGIC };
     uint8_t pkt[60] = { 1 };
     XT_TRUE(fx_receive(0, pkt, sizeof pkt, &m));
@@ -277,6 +304,7 @@ XT_TEST(kernel_counters_are_summed_over_the_sockets) {
 
 XT_MAIN(XT_RUN(ten_thousand_in_order_without_a_call), XT_RUN(full_ring_then_recovery),
         XT_RUN(driver_ring_cannot_take_the_frames_of_transmit), XT_RUN(wakeup_of_fill_only_when_asked),
-        XT_RUN(busy_poll_drives_the_driver), XT_RUN(metadata_is_believed_once), XT_RUN(release_clears_the_magic),
+        XT_RUN(busy_poll_drives_the_driver), XT_RUN(nic_time_is_converted_or_not_valid),
+        XT_RUN(metadata_is_believed_once), XT_RUN(release_clears_the_magic),
         XT_RUN(bad_descriptors_are_counted_and_survived), XT_RUN(queues_take_turns),
         XT_RUN(kernel_counters_are_summed_over_the_sockets))

@@ -17,6 +17,7 @@ from xdpws.control.host import Decision, XdpPlan, XdpWish, gather, next_hop_mac,
 from xdpws.control.neighbour import KEEPALIVE_S, NeighbourChange, NeighbourWatch, RouteChange, keepalive
 from xdpws.control.netlink import Netlink
 from xdpws.control.netlink_pyroute2 import Pyroute2Netlink
+from xdpws.control.phc import PhcFollower, open_phc
 from xdpws.control.ports import DedicatedPorts, PortReservation, reserve_port
 from xdpws.control.steering import Steering
 from xdpws.errors import SetupError
@@ -29,6 +30,8 @@ _META_LEN = 32
 _ZC = {"auto": 0, "on": 1, "off": 2}
 # How long the flow of an ended connection stays steered: what is still under way must not reach the kernel.
 _LINGER_S = 1.0
+# How often the NIC's clock is compared with ours; the second time sooner, because one comparison makes no line.
+_PHC_S, _PHC_FIRST_S = 1.0, 0.1
 
 
 @dataclass(slots=True)
@@ -71,6 +74,11 @@ class Attachment:
         self._steering: Steering | None = None
         self._watch: NeighbourWatch | None = None
         self._recording: Recording | None = None
+        self._xsk: Any = ffi.NULL  # the AF_XDP device itself; the engine's
+        self._phc: PhcFollower | None = None
+        self._phc_at = 0.0
+        self.phc_reason = "the steering program does not ask for the NIC's time"
+        """Why NIC times are not on our clock; "" if they are."""
         self._ports = DedicatedPorts()
         try:
             plan = self._plan(destination)
@@ -96,6 +104,7 @@ class Attachment:
         try:
             for queue in range(plan.queue_cnt):
                 self._steering.bind_socket(queue, lib.xw_xsk_fd(device, queue))
+            self._xsk = device
             if o.record is not None:
                 self._recording = Recording(o)
                 device = self._recording.wrap(device)
@@ -104,6 +113,9 @@ class Attachment:
             lib.xw_dev_close(device)
             self.close_recording()
             raise
+        if self._steering.nic_time:
+            self._phc, self.phc_reason = open_phc(plan.lower.name)
+            self._follow_phc()
         if plan.dedicated:
             self._steering.set_dedicated(plan.local.ip)
         else:
@@ -158,6 +170,23 @@ class Attachment:
             self._paths.remove(path)
             self._ending.append((time.monotonic() + _LINGER_S, path))
 
+    def _follow_phc(self) -> None:
+        """Compare the NIC's clock with ours, once a second."""
+        assert self._phc is not None or self.phc_reason
+        if self._phc is None or time.monotonic() < self._phc_at:
+            return
+        first, self._phc_at = not self._phc_at, time.monotonic() + _PHC_S
+        try:
+            line = self._phc.sample()
+        except OSError as error:
+            self.phc_reason, line = f"the NIC's clock cannot be read: {error.strerror or error}", None
+        if first:
+            self._phc_at = time.monotonic() + _PHC_FIRST_S
+        raw = ffi.new("struct xw_phc_line *")
+        if line is not None:
+            raw.phc_ns, raw.mono_ns, raw.rate, raw.span_ns = line.phc_ns, line.mono_ns, line.rate, line.span_ns
+        check(lib.xw_xsk_phc(self._xsk, raw), "relate the NIC's clock to ours")
+
     def _give_back(self, path: Path) -> None:
         self.steering.remove_flow(path.remote, path.remote_port, path.local, path.local_port)
         if path.reservation:
@@ -169,6 +198,8 @@ class Attachment:
         """What has to be done now and then: changed neighbours and routes, entries kept alive, ended flows. Never
         blocks."""
         now = time.monotonic()
+        if self._phc is not None:
+            self._follow_phc()
         while self._ending and self._ending[0][0] <= now:
             self._give_back(self._ending.pop(0)[1])
         if self._watch is None:
@@ -224,6 +255,9 @@ class Attachment:
                 path.reservation.close()
         self._paths.clear()
         self._ending.clear()
+        if self._phc is not None:
+            self._phc.close()
+            self._phc = None
         if self._watch is not None:
             self._watch.close()
             self._watch = None
