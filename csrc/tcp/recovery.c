@@ -180,6 +180,8 @@ void xw_tcp_recovery_reo_timer(struct xw_tcp *c, uint64_t now) {
 /* RFC 6582 3.2 in terms of the pipe: a duplicate ACK takes one segment out of it, a partial ACK names the next lost
  * one. */
 static void reno_on_ack(struct xw_tcp *c, uint32_t acked, bool dup) {
+    if (dup && c->dup_acks >= c->rec_cnt)
+        dup = false; /* no more can have left the network than was in it (RFC 5681 3.2 note; Savage et al.) */
     if (dup && ++c->dup_acks == 3 && c->ca == XW_TCP_CA_OPEN && xw_seq_gt(c->snd_una, c->recover)) {
         xw_tcp_rec_mark_lost(c, xw_tcp_rec_at(c, 0));
         enter_recovery(c);
