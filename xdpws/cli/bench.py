@@ -116,7 +116,7 @@ def _print(outcome: Outcome, scenarios: list[scenario.Scenario], seconds: float)
                           highlight=False)
 
 
-@click.command()
+@click.command("bench")
 @click.option("--json", "json_out", is_flag=True, help="Print one object instead of tables.")
 @click.option("--reps", type=click.IntRange(1, 100), help="Repetitions; 5, with --quick 2.")
 @click.option("--clients", "client_names", metavar="A,B", help=f"Of: {', '.join(clients.CLIENTS)}.")
