@@ -283,6 +283,7 @@ int xw_engine_watch(struct xw_engine *e, int fd, int on);
  * clock); XW_ESYS (EINTR included) */
 int xw_engine_wait(struct xw_engine *e, uint64_t timeout_ns);
 
+/* Calls that name a connection: XW_ECLOSED when its end is among the events of the last poll, XW_ENOCONN once it is gone. */
 /* WebSocket: sends one message or control frame (opcode 1, 2, 9, 10). Returns how many payload bytes were taken;
  * fewer than
  * len only for a data message longer than the free space: the rest follows by xw_conn_send_more when WRITABLE comes.

@@ -14,6 +14,11 @@ struct xw_conn *xw_conn_find(struct xw_engine *e, uint32_t id) {
     return c->id == id && c->phase == CONN_LIVE ? c : NULL;
 }
 
+bool xw_conn_ending(const struct xw_engine *e, uint32_t id) {
+    uint32_t slot = id & ((1u << SLOT_BITS) - 1);
+    return slot < e->cfg.max_conns && e->conns[slot].id == id && e->conns[slot].phase == CONN_ENDED;
+}
+
 static struct xw_conn *slot_take(struct xw_engine *e) {
     for (uint32_t i = 0; i < e->cfg.max_conns; i++) {
         struct xw_conn *c = &e->conns[i];

@@ -16,7 +16,7 @@ static struct xw_conn *usable(struct xw_engine *e, uint32_t id, int *rc) {
     if (!xw_engine_thread_ok(e))
         return NULL;
     struct xw_conn *c = xw_conn_find(e, id);
-    *rc = c ? XW_OK : XW_ENOCONN;
+    *rc = c ? XW_OK : xw_conn_ending(e, id) ? XW_ECLOSED : XW_ENOCONN;
     return c;
 }
 

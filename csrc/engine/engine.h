@@ -134,6 +134,8 @@ void xw_packets_drop(struct xw_engine *e);
 void xw_packets_transmit(struct xw_engine *e, uint64_t now_ns);
 /* conn.c */
 struct xw_conn *xw_conn_find(struct xw_engine *e, uint32_t id);
+/* Its end is among the events of the last poll, or was; the next poll frees it. */
+bool xw_conn_ending(const struct xw_engine *e, uint32_t id);
 void xw_conn_recycle(struct xw_engine *e, struct xw_conn *c);
 void xw_conn_release_memory(struct xw_conn *c);
 uint64_t xw_conn_deadline(const struct xw_conn *c);

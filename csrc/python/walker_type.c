@@ -43,12 +43,18 @@ static int clear(PyObject *o) {
     return 0;
 }
 
+/* With the GIL, as stop(): nobody writes into a descriptor that is somebody else's by now. */
+static void close_wake_fd(struct hot_walker *w) {
+    if (w->wake_fd >= 0)
+        close(w->wake_fd);
+    w->wake_fd = -1;
+}
+
 static void dealloc(PyObject *o) {
     PyTypeObject *type = Py_TYPE(o);
     PyObject_GC_UnTrack(o);
     clear(o);
-    if (self_of(o)->wake_fd >= 0)
-        close(self_of(o)->wake_fd);
+    close_wake_fd(self_of(o));
     PyMem_Free(self_of(o)->pool);
     PyMem_Free(self_of(o)->table);
     type->tp_free(o);
@@ -183,6 +189,8 @@ static PyObject *run(PyObject *o, PyObject *const *args, Py_ssize_t count) {
 static PyObject *stop(PyObject *o, PyObject *unused) {
     (void)unused;
     self_of(o)->stop = 1;
+    if (self_of(o)->wake_fd < 0)
+        Py_RETURN_NONE;
     if (write(self_of(o)->wake_fd, &(uint64_t){ 1 }, sizeof(uint64_t)) < 0 && errno != EAGAIN) /* full: woken all the same */
         return PyErr_SetFromErrno(PyExc_OSError);
     Py_RETURN_NONE;
@@ -191,6 +199,7 @@ static PyObject *stop(PyObject *o, PyObject *unused) {
 static PyObject *close_walker(PyObject *o, PyObject *unused) {
     (void)unused;
     self_of(o)->engine = NULL;
+    close_wake_fd(self_of(o)); /* who keeps the connection keeps this object, too */
     Py_RETURN_NONE;
 }
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import socket
+import struct
 import tracemalloc
 from typing import Any
 
 import pytest
 from aiolib import dial, echo, raw_server, run, server, until
 from websockets.asyncio.server import ServerConnection
+from websockets.utils import accept_key
 
 from xdpws.aio import driver
 from xdpws.aio.connection import State
@@ -416,4 +419,35 @@ def test_cancelled_program_closes_in_order() -> None:
         assert codes == [1011]
 
     opened = asyncio.Event()
+    run(main())
+
+
+@pytest.mark.parametrize("end", ["fin", "rst"])
+@pytest.mark.parametrize("count", [15, 16, 17, 40])
+def test_a_queue_that_fills_in_the_poll_that_ends_it(count: int, end: str) -> None:
+    """The last messages, more than the queue takes, and the end come at once: the connection is gone in the engine when
+    the queue asks it to pause. Nothing is lost, nothing is raised into the loop."""
+    async def all_at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        key = request.split(b"Sec-WebSocket-Key: ")[1].split(b"\r\n")[0].decode()
+        frames = b"".join(b"\x82\x04" + counted(i, 4) for i in range(count))
+        writer.write(b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
+                     accept_key(key).encode() + b"\r\n\r\n" + frames)
+        if end == "rst":
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.close()
+
+    async def main() -> None:
+        faults: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: faults.append(context))
+        async with raw_server(all_at_once) as (host, port):
+            for _ in range(20):
+                async with dial(f"ws://{host}:{port}") as ws:
+                    got = []
+                    with pytest.raises(ConnectionClosedError):
+                        while True:
+                            got.append(await ws.recv())
+                    assert got == [counted(i, 4) for i in range(count)]
+        assert faults == []
+
     run(main())

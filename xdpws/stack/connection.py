@@ -66,6 +66,12 @@ class Handler(Protocol):
         """The connection is gone; nothing more comes."""
 
 
+def _check_living(rc: int, step: str) -> None:
+    """As `check`; a connection whose end is among the events being handled needs nothing more."""
+    if rc not in (Err.ENOCONN, Err.ECLOSED):
+        check(rc, step)
+
+
 class Connection:
     """Made by `Runtime.open`. Calls after `closed` is set raise UsageError or return nothing, as they say."""
 
@@ -122,19 +128,18 @@ class Connection:
     def close(self, code: int = 0, reason: str = "") -> None:
         """Begin the close handshake (WebSocket) or end both directions after what was sent (raw)."""
         if self.closed is None:
-            check(lib.xw_conn_close(self._handle(), self.id, code, reason.encode(), time.monotonic_ns()), "close")
+            rc: int = lib.xw_conn_close(self._handle(), self.id, code, reason.encode(), time.monotonic_ns())
+            _check_living(rc, "close")
 
     def abort(self) -> None:
         """Cut the connection at once (RST)."""
         if self.closed is None and not self._engine.closed:
-            rc: int = lib.xw_conn_abort(self._handle(), self.id, time.monotonic_ns())
-            if rc != Err.ENOCONN:
-                check(rc, "abort")
+            _check_living(lib.xw_conn_abort(self._handle(), self.id, time.monotonic_ns()), "abort")
 
     def pause(self, paused: bool) -> None:
         """Stop (or resume) delivery; the window closes and the peer has to wait."""
         if self.closed is None:
-            check(lib.xw_conn_pause(self._handle(), self.id, int(paused)), "pause")
+            _check_living(lib.xw_conn_pause(self._handle(), self.id, int(paused)), "pause")
 
     def read_into(self, buffer: bytearray | memoryview) -> int | None:
         """Raw: take received bytes; None when there is nothing now, 0 at the end of the stream."""
