@@ -55,3 +55,9 @@ ws-peer: ## tests/differential's connection, build/checked/ws_peer.so
 .PHONY: differential
 differential: ext ## csrc/ws against websockets and wsproto, 3000 new examples a test
 	@XDPWS_EXAMPLES=3000 $(PY) -m pytest -q --timeout 3600 tests/differential
+
+# all feeds, with disconnects, over a socket and (as root) over AF_XDP; figures in build/soak/soak.json
+MINUTES ?= 10
+.PHONY: soak
+soak: ext bpf ## feeds in a loop with disconnects, nothing lost, memory flat: make soak MINUTES=10
+	@$(PY) tools/soak.py --minutes $(MINUTES)
