@@ -1,5 +1,5 @@
 /* An open connection under any bytes and any order of calls. The input is a list of operations: bytes arrive, the
- * user polls with few or many events, releases, sends, closes, time passes, the stream ends or fails. Asserted:
+ * user polls with few or many events or is paused, answers the request, releases, sends, closes, time passes, the stream ends or fails. Asserted:
  * events are well formed, spans hold still until release, nothing comes after ENDED, and whatever we send is
  * frames that a strict peer takes. */
 #include "base/assert.h"
@@ -34,7 +34,7 @@ struct run {
     unsigned held_cnt;
     uint8_t out[XW_WS_HDR_MAX + 70000];
     size_t out_len;
-    bool hello_out, in_msg, close_out, deflate;
+    bool hello_out, in_msg, close_out, deflate, asked, refused;
 };
 static struct run r;
 static uint8_t *deflate_mem;
@@ -91,7 +91,7 @@ static void check_held(void) {
 
 static void check_event(const struct xw_ws_event *e) {
     XW_ASSERT(!r.ended && e->type >= XW_WS_OPEN && e->type <= XW_WS_ENDED);
-    XW_ASSERT(r.opened || e->type == XW_WS_OPEN || e->type == XW_WS_ENDED);
+    XW_ASSERT(r.opened || e->type == XW_WS_OPEN || e->type == XW_WS_ENDED || (e->type == XW_WS_REQUEST && r.asked));
     XW_ASSERT(e->type != XW_WS_MESSAGE || (!r.closing_seen && e->data.len <= MAX_MESSAGE &&
                                            e->off_first <= e->off_last));
     XW_ASSERT((e->type != XW_WS_PING && e->type != XW_WS_PONG) || (!r.closing_seen &&
@@ -101,11 +101,12 @@ static void check_event(const struct xw_ws_event *e) {
     r.ended = e->type == XW_WS_ENDED;
 }
 
-static void do_poll(unsigned max) {
+static void poll_with(unsigned max, bool paused) {
     struct xw_ws_event ev[4];
     xw_ws_release(r.ws);
     r.held_cnt = 0;
-    int n = xw_ws_poll(r.ws, r.now, ev, max);
+    int n = (paused ? xw_ws_poll_paused : xw_ws_poll)(r.ws, r.now, ev, max);
+    (void)xw_ws_ending(r.ws);
     XW_ASSERT(n >= 0 && (unsigned)n <= max);
     for (int i = 0; i < n; i++) {
         check_event(&ev[i]);
@@ -113,6 +114,18 @@ static void do_poll(unsigned max) {
         r.held_sum[r.held_cnt++] = sum(ev[i].data);
     }
     XW_ASSERT(!r.ended || xw_ws_deadline(r.ws) == XW_NEVER);
+}
+
+static void do_poll(unsigned max) { poll_with(max, false); }
+
+/* The owner's answer: the draft, or n bytes of anything. */
+static void answer(const uint8_t *p, size_t n, bool draft) {
+    static uint8_t copy[XW_WS_REQUEST_MAX];
+    struct xw_span hello = xw_ws_hello(r.ws);
+    if (draft && hello.len)
+        memcpy(copy, hello.p, hello.len);
+    if (xw_ws_answer(r.ws, draft ? copy : p, draft ? hello.len : n) == 0 && !draft)
+        r.refused = true; /* or opened by bytes that are as good as the draft: not by chance */
 }
 
 /* Takes n bytes of what was sent; every whole frame must please a strict receiver. */
@@ -123,6 +136,10 @@ static void take(size_t n, bool server) {
     while (n-- && xw_bytering_len(&r.f.tx) && r.out_len < sizeof r.out) {
         xw_bytering_copy(&r.f.tx, r.f.tx.head, r.out + r.out_len++, 1);
         xw_bytering_consume(&r.f.tx, 1);
+    }
+    if (r.refused) { /* a page */
+        r.out_len = 0;
+        return;
     }
     if (!r.hello_out) {
         if (r.out_len < 4 || memcmp(r.out + r.out_len - 4, "\r\n\r\n", 4))
@@ -161,7 +178,7 @@ static void send_something(uint8_t op, uint8_t n) {
 }
 
 /* Everything as new. */
-static void start(bool server, bool utf8, bool plain, bool deflate) {
+static void start(bool server, bool utf8, bool plain, bool deflate, bool ask) {
     uint8_t seed[32] = { 0 };
     static struct xw_rng rng;
     xw_rng_init(&rng, seed);
@@ -175,12 +192,13 @@ static void start(bool server, bool utf8, bool plain, bool deflate) {
     else
         r.f.rx = mirrored;
     xw_bytering_init(&r.f.tx, r.f.tx_mem, TX_CAP);
-    struct xw_ws_cfg cfg = { .role = server ? XW_WS_SERVER : XW_WS_CLIENT, .bs = &r.f.bs, .rng = &rng, .host = "h",
+    struct xw_ws_cfg cfg = { .role = server ? XW_WS_SERVER : XW_WS_CLIENT, .bs = &r.f.bs, .rng = &rng, .host = "h", .ask = ask,
                              .max_message = MAX_MESSAGE, .check_utf8 = utf8, .stamps = true, .view_max = plain ? 0 :
                              1024,
                              .assembly = xw_mspan(assembly, sizeof assembly), .deflate = { .on = deflate },
                              .deflate_mem = xw_mspan(deflate_mem, XW_WS_DEFLATE_NEED), .deflate_min = 100 };
     r.deflate = deflate;
+    r.asked = server && ask;
     int rc = xw_ws_init(r.ws, &cfg);
     XW_ASSERT(rc == 0);
     (void)rc;
@@ -191,7 +209,7 @@ static void open_it(bool server) {
                                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
     const char *more = r.deflate ? "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n" : "\r\n";
     struct xw_span key = { 0 };
-    char accept[XW_WS_ACCEPT_LEN + 1], answer[256];
+    char accept[XW_WS_ACCEPT_LEN + 1], text[256];
     if (server) {
         arrive((const uint8_t *)request, sizeof request - 1);
         arrive((const uint8_t *)more, strlen(more));
@@ -199,12 +217,14 @@ static void open_it(bool server) {
         do_poll(4);
         xw_ws_field(xw_span(assembly, XW_WS_REQUEST_MAX), "Sec-WebSocket-Key", &key);
         xw_ws_accept_make(key, accept);
-        int n = snprintf(answer, sizeof answer, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        int n = snprintf(text, sizeof text, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                          "Sec-WebSocket-Accept: %s\r\n%s", accept, more);
-        arrive((const uint8_t *)answer, (size_t)n);
+        arrive((const uint8_t *)text, (size_t)n);
     }
     for (int i = 0; i < 8 && !r.opened; i++) {
         do_poll(4);
+        if (r.asked)
+            answer(NULL, 0, true);
         take(SIZE_MAX, server);
     }
     XW_ASSERT(r.opened);
@@ -220,7 +240,7 @@ static size_t operate(const uint8_t *p, size_t len, bool server) {
         arrive(p + 2, n);
         return 2 + n;
     case 6: case 7: do_poll(1 + arg % 4); break;
-    case 8: do_poll(0); break;
+    case 8: poll_with(arg % 5, arg > 50); break;
     case 9: send_something(p[0] >> 4, arg); break;
     case 10: take(arg, server); break;
     case 11: (void)xw_ws_close(r.ws, arg ? 1000u + arg : 0, "r", arg & 1, r.now); break;
@@ -229,6 +249,11 @@ static size_t operate(const uint8_t *p, size_t len, bool server) {
     case 14:
         if (arg > 250)
             f_abort(&r.f.bs);
+        else if (r.asked) {
+            n = n < arg ? n : arg;
+            answer(p + 2, n, arg & 1);
+            return arg & 1 ? 2 : 2 + n;
+        }
         break;
     case 15: take(SIZE_MAX, server); break;
     }
@@ -245,7 +270,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 2)
         return 0;
     bool server = data[0] & 1;
-    start(server, data[0] & 2, data[0] & 4, data[0] & 16);
+    start(server, data[0] & 2, data[0] & 4, data[0] & 16, data[0] & 32);
     if (!(data[0] & 8))
         open_it(server);
     for (size_t i = 1; i < size;)
