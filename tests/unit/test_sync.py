@@ -1,12 +1,14 @@
 """The blocking face against a server by the `websockets` library."""
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from websockets.server import ServerProtocol
 from websockets.sync.server import ServerConnection, serve
 
 from xdpws import sync
@@ -138,15 +140,29 @@ def test_names_of_the_asyncio_face() -> None:
 
 
 def test_pong_that_never_comes_is_told() -> None:
-    def deaf(ws: ServerConnection) -> None:
-        ws.socket.recv(1)  # by nobody else, so that the ping is never answered
-        ws.close_socket()
+    def deaf() -> None:
+        """The handshake, then one byte of what comes, then the end."""
+        peer = listener.accept()[0]
+        protocol = ServerProtocol()
+        request = b""
+        while not request.endswith(b"\r\n\r\n"):
+            request += peer.recv(4096)
+        protocol.receive_data(request)
+        protocol.send_response(protocol.accept(protocol.events_received()[0]))  # type: ignore[arg-type]
+        for piece in protocol.data_to_send():
+            peer.sendall(piece)
+        peer.recv(1)
+        peer.close()
 
-    with server(deaf) as url, sync.connect(url) as ws:
-        waiter = ws.ping()
-        assert waiter.wait(10) is False
-        with pytest.raises(ConnectionClosedError):
-            waiter.result(10)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=deaf)
+        thread.start()
+        with sync.connect(f"ws://127.0.0.1:{listener.getsockname()[1]}/") as ws:
+            waiter = ws.ping()
+            assert waiter.wait(10) is False
+            with pytest.raises(ConnectionClosedError):
+                waiter.result(10)
+        thread.join()
 
 
 def test_a_call_from_the_connections_own_thread_is_refused() -> None:
