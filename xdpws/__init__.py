@@ -75,14 +75,15 @@ _HOME = {name: module for module, names in _NAMES.items() for name in names.spli
 _MODULES = frozenset({"errors", "sync"})
 
 
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return importlib.import_module(f"xdpws.{name}")
-    if name not in _HOME:
-        raise AttributeError(f"module 'xdpws' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"xdpws.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a checker would take it for a promise of any name
+    def __getattr__(name: str) -> Any:
+        if name in _MODULES:
+            return importlib.import_module(f"xdpws.{name}")
+        if name not in _HOME:
+            raise AttributeError(f"module 'xdpws' has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"xdpws.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

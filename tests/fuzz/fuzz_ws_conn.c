@@ -1,7 +1,7 @@
 /* An open connection under any bytes and any order of calls. The input is a list of operations: bytes arrive, the
- * user polls with few or many events or is paused, answers the request, releases, sends, closes, time passes, the stream ends or fails. Asserted:
- * events are well formed, spans hold still until release, nothing comes after ENDED, and whatever we send is
- * frames that a strict peer takes. */
+ * user polls with few or many events or is paused, answers the request, releases, sends, closes, time passes, the
+ * stream ends or fails. Asserted: events are well formed, spans hold still until release, nothing comes after ENDED,
+ * and whatever we send is frames that a strict peer takes. */
 #include "base/assert.h"
 #include "base/limits.h"
 #include "mem/bytering.h"
