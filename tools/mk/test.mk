@@ -17,3 +17,6 @@ demo: setup ## the synthetic feed (or FEED=path) over xdp and socket, with a tab
 .PHONY: test-feeds
 test-feeds: ext bpf ## every recorded feed over every transport, mode and loader
 	XDPWS_ALL_FEEDS=1 $(PY) -m pytest -q tests/net/test_feeds.py
+.PHONY: wheel-check
+wheel-check: apt ## pip install of what git tracks, in an environment of its own, plays a feed to itself
+	@$(PY) tools/wheel_check.py
