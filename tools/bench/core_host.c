@@ -45,8 +45,10 @@ static SSL *tls_server(void) {
     return s;
 }
 
-void host_init(struct host *h, struct xw_dev *dev) {
-    struct xw_net_cfg net = { .ip = HOST_IP, .mask = 0xffffff00u, .mtu = 1500 };
+void host_init(struct host *h, struct xw_dev *dev) { host_init_at(h, dev, HOST_IP); }
+
+void host_init_at(struct host *h, struct xw_dev *dev, uint32_t ip) {
+    struct xw_net_cfg net = { .ip = ip, .mask = 0xffff0000u, .mtu = 1500 };
     struct xw_tcp_cfg tcp;
     uint8_t seed[32] = { 42 };
     *h = (struct host){ .dev = dev, .now = 1000 * XW_NS_PER_S };

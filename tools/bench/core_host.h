@@ -36,6 +36,8 @@ extern const uint8_t HOST_MAC[6], HOST_CLIENT_MAC[6];
 
 /* Takes dev. Ends the program when something cannot be had. */
 void host_init(struct host *h, struct xw_dev *dev);
+/* The same at another address of 10.0.0.0/16. */
+void host_init_at(struct host *h, struct xw_dev *dev, uint32_t ip);
 /* Receives, answers the handshakes and the upgrade, transmits, at the time h->now. */
 void host_round(struct host *h);
 /* Encrypts one text message of len bytes into one record and one segment, and puts the frame on the wire. */

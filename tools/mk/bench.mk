@@ -7,9 +7,17 @@ CORE_SRCS := tools/bench/core.c tools/bench/core_host.c
 $(BENCH_OUT)/core: $(CORE_SRCS) $(wildcard tools/bench/*.h) $(BUILD)/release/libxw.a
 	@mkdir -p $(@D)
 	@echo "  CC $@"; $(CC) $(BENCH_FLAGS) $(LTO) -Icsrc -Ibpf $(CORE_SRCS) $(BUILD)/release/libxw.a $(LIBS) -o $@
+SCALE_SRCS := tools/bench/scale.c tools/bench/core_host.c
+$(BENCH_OUT)/scale: $(SCALE_SRCS) $(wildcard tools/bench/*.h) $(BUILD)/release/libxw.a
+	@mkdir -p $(@D)
+	@echo "  CC $@"; $(CC) $(BENCH_FLAGS) $(LTO) -Icsrc -Ibpf $(SCALE_SRCS) $(BUILD)/release/libxw.a $(LIBS) -lpthread -o $@
+.PHONY: bench-scale
+bench-scale: .venv/.ready $(BENCH_OUT)/scale ## cost a message at 1 to 256 connections, and on 1 to 4 engines
+	$(PY) tools/bench/scale.py $(ARGS)
+
 $(BENCH_OUT)/clang/core: $(CORE_SRCS) $(wildcard tools/bench/*.h)
 	@mkdir -p $(@D)
-	@for f in $(CORE_SRCS); do echo "  CC $$f"; $(CLANG) $(BENCH_FLAGS) -Icsrc -Ibpf -fsyntax-only $$f || exit 1; done
+	@for f in $(CORE_SRCS) tools/bench/scale.c; do echo "  CC $$f"; $(CLANG) $(BENCH_FLAGS) -Icsrc -Ibpf -fsyntax-only $$f || exit 1; done
 	@touch $@
 
 $(BENCH_OUT)/%: tools/bench/%.c tools/bench/common.h tools/mk/bench.mk
