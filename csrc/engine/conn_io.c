@@ -7,8 +7,8 @@ static void push(struct xw_engine *e, struct xw_conn *c, uint64_t now_ns) {
     c->top->ops->flush(c->top, now_ns);
     if (c->tcp)
         xw_packets_transmit(e, now_ns);
-    else
-        xw_engine_work(e, c); /* what the socket wants to be watched for may have changed */
+    else if (c->want_writable || xw_bs_sock_fd(c->lower) < 0 || xw_bs_sock_events(c->lower) != c->epoll_mask)
+        xw_engine_work(e, c); /* a pump, and with it a recvmsg, only if its state has changed */
 }
 
 static struct xw_conn *usable(struct xw_engine *e, uint32_t id, int *rc) {

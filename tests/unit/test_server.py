@@ -555,3 +555,22 @@ def test_deflate_options_of_a_server() -> None:
             assert await ws.recv() == "a" * 5000
 
     run(main())
+
+
+def test_many_clients_and_messages_longer_than_the_send_ring() -> None:
+    """More sockets than the engine asks blindly: what does not fit goes on as soon as there is room."""
+    async def main() -> None:
+        async with serving(compression=None, max_size=None) as (server, url):
+            clients = [await dial(url, max_size=None) for _ in range(24)]
+            messages = [os.urandom(1_500_000 + i) for i in range(len(clients))]
+
+            async def talk(ws: xdpws.ClientConnection, message: bytes) -> None:
+                sending = asyncio.create_task(ws.send(message))
+                assert await ws.recv() == message
+                await sending
+
+            await asyncio.gather(*map(talk, clients, messages))
+            await until(lambda: len(server.connections) == 24)
+            await asyncio.gather(*(ws.close() for ws in clients))
+
+    run(main(), 60)
