@@ -63,9 +63,11 @@ class Peer:
                 await self._link.handshake()
                 while b"\r\n\r\n" not in self._head:
                     data = await self._link.recv()
-                    if not data or len(self._head) > _HEAD_MAX:
-                        raise PeerGone("left before the request" if not data else "sent too long a request")
+                    if not data:
+                        raise PeerGone("left before the request")
                     self._head += data
+                    if len(self._head) > _HEAD_MAX:
+                        raise PeerGone("sent too long a request")
         except TimeoutError:
             raise PeerGone("sent no request in time") from None
         head = self._head.partition(b"\r\n\r\n")[0].decode("latin-1")
@@ -110,6 +112,7 @@ class Peer:
                         size += len(event.data)
                         if size > _MESSAGE_MAX:
                             await self.close(CloseReason.MESSAGE_TOO_BIG, "message too big")
+                            await self._goodbye()
                             raise PeerGone("sent a message that is too big")
                         if isinstance(event, TextMessage):
                             text += event.data
@@ -157,11 +160,14 @@ class Peer:
         await self._link.send([data])
 
     async def _client_closes(self, event: CloseConnection) -> None:
-        code, own = int(event.code), self.closed
-        if self._ws.state is ConnectionState.REMOTE_CLOSING or (not own and self._ws.state is ConnectionState.OPEN):
+        """Its close frame, its answer to ours, or (the connection is still open for wsproto) what it did wrong."""
+        code, own, broken = int(event.code), self.closed, self._ws.state is ConnectionState.OPEN
+        if self._ws.state is ConnectionState.REMOTE_CLOSING or (not own and broken):
             self.closed = True
             await self._send(self._ws.send(event.response()))
         await self._goodbye()
+        if broken:
+            raise PeerGone(f"broke the protocol: {event.reason} ({code})")
         raise PeerGone("answered our close" if own else f"closed with {code}", code)
 
     async def _goodbye(self) -> None:
