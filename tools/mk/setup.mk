@@ -1,7 +1,7 @@
 # everything that a fresh Debian 12 needs
 
 APT := gcc clang llvm libclang-rt-14-dev make pkg-config libbpf-dev libxdp-dev libelf-dev libssl-dev libipsec-mb-dev zlib1g-dev \
-       iproute2 ethtool iputils-ping procps openssl nginx-light shellcheck valgrind python3 python3-dev python3-venv python3-bpfcc linux-headers-amd64
+       iproute2 ethtool iputils-ping procps liblwip-dev openssl nginx-light shellcheck valgrind python3 python3-dev python3-venv python3-bpfcc linux-headers-amd64
 
 .PHONY: setup apt venv
 setup: apt .venv/.ready ext bpf ## install everything and build; quick when repeated

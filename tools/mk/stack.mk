@@ -30,3 +30,15 @@ pkt: ## packetdrill scripts below SCRIPTS= against the stack in a box; PKTFLAGS=
 .PHONY: replay
 replay: ## recorded captures of ../shared/data/tcp_pcaps (XDPWS_TCP_PCAPS) through the stack as receiver, with a table
 	@$(PY) tests/replay/replay_table.py
+
+# lwIP (Debian's liblwip-dev) as a peer
+$(BUILD)/lwip_peer: tests/net/peers/lwip_peer.c tests/net/peers/lwip_wire.c
+	@mkdir -p $(@D)
+	@echo "  LD $@"; $(CC) -std=gnu11 -O2 -Wall -Wextra -DOPENSSL_SUPPRESS_DEPRECATED $$(pkg-config --cflags lwip) $^ -o $@ \
+		$$(pkg-config --libs lwip) -lcrypto -lpthread
+
+.PHONY: interop lwip-peer
+lwip-peer: $(BUILD)/lwip_peer
+INTEROP ?=
+interop: ext bpf tcp-cat lwip-peer ## our TCP with Linux and lwIP over a faulty wire, beside kernel to kernel: table, build/interop.json
+	@$(PY) tests/net/interop.py $(INTEROP)
