@@ -26,6 +26,7 @@ from xdpws.sim.venues.server import VenueExchange
 VENUE = {"binance": "binance", "binance_usdm": "binance-usdm", "bitfinex": "bitfinex", "bitget": "bitget",
          "bitmex": "bitmex", "bitstamp": "bitstamp", "bybit": "bybit-linear", "coinbase": "coinbase",
          "deribit": "deribit", "gate": "gate", "htx": "htx", "kraken": "kraken", "kraken_futures": "kraken-futures",
+         "kraken_v1": "kraken-v1",
          "kucoin": "kucoin", "okx": "okx", "okx_v3": "okx-v3", "upbit": "upbit"}
 """Example → the venue it is for."""
 UNPROVABLE = {"bitstamp", "upbit"}
@@ -128,6 +129,7 @@ RECORDED = {"bitget_spot_20220407": "bitget",
             "bitfinex_v2_20210405": "bitfinex", "bitget_mix_20220407": "bitget", "bitmex_20210405": "bitmex",
             "bitstamp_20210405": "bitstamp", "coinbase_pro_20210417": "coinbase", "deribit_20210405": "deribit",
             "huobi_spot_gzip_20210417": "htx", "kraken_futures_20210722": "kraken_futures",
+            "kraken_spot_v1_book1000_20210405": "kraken_v1",
             "gateio_futures_20230524": "gate", "okx_v5_20220227": "okx", "okex_v3_rawdeflate_20210417": "okx_v3"}
 """Recorded feed → the example that proves it."""
 

@@ -18,6 +18,7 @@ from xdpws.sim.venues import (
     htx,
     kraken,
     kraken_futures,
+    kraken_v1,
     kucoin,
     okx,
     upbit,
@@ -29,4 +30,4 @@ __all__ = ["VENUES"]
 VENUES: dict[str, Venue] = {venue.name: venue for venue in (
     binance.SPOT, binance.USDM, okx.BITGET, bitfinex.BITFINEX, bitmex.BITMEX, bitstamp.BITSTAMP, bybit.SPOT,
     bybit.LINEAR, coinbase.COINBASE, deribit.DERIBIT, gate.GATE, htx.HTX, kraken.KRAKEN, kraken_futures.KRAKEN_FUTURES,
-    kucoin.KUCOIN, okx.OKX, okx.OKX_V3, upbit.UPBIT)}
+    kraken_v1.KRAKEN_V1, kucoin.KUCOIN, okx.OKX, okx.OKX_V3, upbit.UPBIT)}

@@ -12,13 +12,13 @@ from xdpws.sim.venues.dialogue import Heard, Out, Setting, Venue, dumps, loads
 from xdpws.sim.venues.market import Book, Change, Levels, catalogue
 from xdpws.sim.venues.rules import Rate, Rules
 
-__all__ = ["KRAKEN"]
+__all__ = ["DEPTHS", "KRAKEN", "Shown"]
 
 _SYMBOLS = catalogue(lambda pair: f"{pair.base}/{pair.quote}")
-_DEPTHS = (10, 25, 100, 500, 1000)
+DEPTHS = (10, 25, 100, 500, 1000)
 
 
-class _Shown:
+class Shown:
     """A book as one client sees it: its best levels as they were last time."""
 
     def __init__(self, book: Book, depth: int) -> None:
@@ -42,7 +42,7 @@ def _difference(before: dict[int, int], after: dict[int, int], all_levels: dict[
 class _Dialogue:
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
-        self._books: dict[str, _Shown] = {}
+        self._books: dict[str, Shown] = {}
         self._trades: dict[str, Book] = {}
 
     def opened(self, now_ms: int) -> list[Out]:
@@ -90,7 +90,7 @@ class _Dialogue:
     def _one(self, method: str, params: dict[str, object], symbol: str, common: dict[str, object]) -> list[Out]:
         channel, depth = params.get("channel"), params.get("depth", 10)
         pair = _SYMBOLS.get(symbol)
-        if pair is None or channel not in ("book", "trade") or depth not in _DEPTHS:
+        if pair is None or channel not in ("book", "trade") or depth not in DEPTHS:
             wrong = "Currency pair not supported" if pair is None else "Channel or depth not supported"
             return [dumps({"error": f"{wrong} {symbol}", "method": method, "success": False, "symbol": symbol,
                            **common})]
@@ -106,7 +106,7 @@ class _Dialogue:
             self._trades[symbol] = book
             return [ack]
         assert isinstance(depth, int)
-        self._books[symbol] = _Shown(book, depth)
+        self._books[symbol] = Shown(book, depth)
         return [ack, _book(symbol, "snapshot", book, book.best_bids(depth), book.best_asks(depth), 0)]
 
 
