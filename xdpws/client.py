@@ -245,7 +245,7 @@ class Client:
         deadline = _NEVER if seconds is None else time.monotonic_ns() + int(seconds * 1e9)
         while not self._stop and any(s.closed is None for s in self.sessions):
             runtime.run(busy, deadline)
-            if time.monotonic_ns() >= deadline:
+            if runtime.loop.stopped or time.monotonic_ns() >= deadline:
                 return
 
     def close(self, code: int = 1000, timeout: float = 5.0) -> None:

@@ -259,6 +259,7 @@ PyObject *hot_walker_run(struct hot_walker *w, bool busy, uint64_t until_ns) {
             break;
         rc = empty && !busy ? block(w, until_ns) : breathe();
     }
+    w->stopped = w->stop != 0;
     w->stop = 0;
     w->running = false;
     return rc ? NULL : PyBool_FromLong(w->news);

@@ -23,6 +23,7 @@ struct hot_walker {
     bool running;
     bool news;                      /* a watched descriptor was readable */
     int wake_fd;                    /* eventfd: stop() from another thread ends a wait */
+    bool stopped;                   /* the last run ended by it, or because a compiled handler said so */
     volatile int stop;              /* set by stop(), from any thread */
     struct hot_message **pool;      /* batch messages to use again */
     struct hot_binding **table;     /* by slot of the connection's id */

@@ -213,7 +213,13 @@ static PyObject *get_wake_fd(PyObject *o, void *closure) {
     return PyLong_FromLong(self_of(o)->wake_fd);
 }
 
+static PyObject *get_stopped(PyObject *o, void *closure) {
+    (void)closure;
+    return PyBool_FromLong(self_of(o)->stopped);
+}
+
 static const PyGetSetDef attributes[] = {
+    { "stopped", get_stopped, NULL, "Whether stop(), or a compiled handler's result, ended the last run.", NULL },
     { "waiting", get_waiting, NULL, "Events in the array that were not walked yet.", NULL },
     { "wake_fd", get_wake_fd, NULL, "Readable after stop(): for the engine to watch, so that stop() ends a wait.", NULL },
     { NULL, NULL, NULL, NULL, NULL },

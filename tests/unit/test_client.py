@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -415,3 +416,23 @@ def test_engine_belongs_to_its_thread() -> None:
         c.run()
     assert "thread" in str(caught[0])
     assert c.sessions[0].messages == 5
+
+
+def test_a_compiled_handlers_result_ends_run_and_the_connection_lives() -> None:
+    seen = 0
+
+    @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p)
+    def handler(events: int, count: int, context: int) -> int:
+        nonlocal seen
+        seen += count
+        return int(seen >= 500)
+
+    with exchange(rate=4000.0) as running, xdpws.Client(
+            running.url, xdpws.CompiledHandler.of(handler), tls=running.tls) as client:
+        begin = time.monotonic()
+        client.run(20)
+        assert 500 <= seen < running.messages
+        assert time.monotonic() - begin < 10
+        assert client.sessions[0].closed is None
+        client.run(20)  # it says so again with the next messages
+        assert seen > 500

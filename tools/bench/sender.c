@@ -4,7 +4,8 @@
  *
  * One connection at a time; the client chooses what happens by the query of its request:
  *   mode=paced  n messages, `rate` a second, in bursts of `burst`; each tick is awaited by spinning
- *   mode=blast  n messages as fast as they go, gathered into sends of `gather` bytes
+ *   mode=blast  n messages as fast as they go, gathered into sends of `gather` bytes; ready=1: all of them are encrypted before
+ *               the first is sent, so that the client is what limits
  *   mode=echo   every message comes back
  *   size=trade|depth  payloads of about 200 B, or of 1 to 4 KiB
  * Each message is one frame in one TLS record, stamped right before its encryption; a burst's records leave by one
@@ -47,7 +48,7 @@ struct peer {
 };
 struct plan {
     char mode[8];
-    bool depth;
+    bool depth, ready;
     unsigned long n, rate, burst, gather;
 };
 struct tally {
@@ -156,7 +157,8 @@ static bool query_is(const char *target, const char *word) {
 static bool plan_read(struct plan *plan, const char *target) {
     *plan = (struct plan){ .depth = query_is(target, "size=depth"), .n = query_number(target, "n", 1000),
                            .rate = query_number(target, "rate", 1000), .burst = query_number(target, "burst", 1),
-                           .gather = query_number(target, "gather", 32768) };
+                           .gather = query_number(target, "gather", 32768),
+                           .ready = query_number(target, "ready", 0) };
     const char *mode = query_is(target, "mode=blast") ? "blast" : query_is(target, "mode=echo") ? "echo" : "paced";
     memcpy(plan->mode, mode, strlen(mode) + 1);
     return plan->rate && plan->burst;
@@ -217,7 +219,29 @@ static bool run_paced(struct peer *p, const struct plan *plan, struct frame *fra
     return true;
 }
 
+/* Everything into memory, then out in pieces of `gather` bytes. */
+static bool run_ready(struct peer *p, const struct plan *plan, struct frame *frames, struct tally *t) {
+    char *data;
+    for (; t->sent < plan->n; t->sent++)
+        if (!send_one(p, &frames[t->sent % TEMPLATES], t->sent))
+            return false;
+    long all = BIO_get_mem_data(p->out, &data), at = 0;
+    while (at < all) {
+        size_t n = (unsigned long)(all - at) < plan->gather ? (size_t)(all - at) : plan->gather;
+        ssize_t k = send(p->fd, data + at, n, MSG_NOSIGNAL);
+        struct pollfd w = { .fd = p->fd, .events = POLLOUT };
+        if (k >= 0)
+            at += k;
+        else if (errno != EINTR && (errno != EAGAIN || poll(&w, 1, 5000) <= 0))
+            return false;
+    }
+    (void)BIO_reset(p->out);
+    return true;
+}
+
 static bool run_blast(struct peer *p, const struct plan *plan, struct frame *frames, struct tally *t) {
+    if (plan->ready)
+        return run_ready(p, plan, frames, t);
     for (; t->sent < plan->n; t->sent++) {
         if (!send_one(p, &frames[t->sent % TEMPLATES], t->sent))
             return false;

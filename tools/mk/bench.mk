@@ -28,7 +28,10 @@ $(BENCH_OUT)/clang/%: tools/bench/%.c tools/bench/common.h tools/mk/bench.mk
 	@echo "  CC $@"; $(CLANG) $(BENCH_FLAGS) $< -lssl -lcrypto -o $@
 
 .PHONY: bench-tools bench-warnings bench
-bench-tools: $(BENCH_OUT)/sender $(BENCH_OUT)/cclient
+bench-tools: $(BENCH_OUT)/sender $(BENCH_OUT)/cclient $(BENCH_OUT)/handler.so
+$(BENCH_OUT)/handler.so: tools/bench/handler.c tools/bench/common.h csrc/xw_api.h csrc/xw.h
+	@mkdir -p $(@D)
+	@echo "  CC $@"; $(CC) $(BENCH_FLAGS) -Icsrc -shared -fPIC $< -o $@
 c-warnings: bench-warnings
 bench-warnings: bench-tools $(BENCH_OUT)/clang/core $(BENCH_OUT)/clang/sender $(BENCH_OUT)/clang/cclient
 ARGS ?=

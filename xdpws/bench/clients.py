@@ -13,7 +13,8 @@ ECHO_LEN = 200
 @dataclass(frozen=True, slots=True)
 class ClientSpec:
     """kind: "c" (tools/bench/cclient.c), "ours", or "peer" (a library in its own environment). what: its mode or
-    module. needs: distributions to be installed. pace: messages of a blast that it manages in less than a second."""
+    module. needs: distributions to be installed. pace: messages of a blast that it manages in less than a second.
+    echoes: it can send from where it receives."""
 
     name: str
     title: str
@@ -22,11 +23,15 @@ class ClientSpec:
     args: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     pace: int = 300000
+    echoes: bool = True
 
 
-def _ours(name: str, title: str, transport: str, busy: int) -> ClientSpec:
-    options = ("--option", f"transport={transport}", "--option", f"busy={busy}")
-    return ClientSpec(name, title, "ours", "xdpws_client", options, pace=200000)
+def _ours(name: str, title: str, transport: str, busy: int, take: str = "message") -> ClientSpec:
+    options = ("--option", f"transport={transport}", "--option", f"busy={busy}", "--option", f"take={take}")
+    return ClientSpec(name, title, "ours", "xdpws_client", options, pace=200000, echoes=take == "message")
+
+
+_HANDLER = Path(__file__).resolve().parents[2] / "build" / "bench" / "handler.so"
 
 
 def _uvloop(name: str, title: str, module: str, needs: tuple[str, ...], pace: int, spin: bool = False) -> ClientSpec:
@@ -37,6 +42,9 @@ def _uvloop(name: str, title: str, module: str, needs: tuple[str, ...], pace: in
 CLIENTS: dict[str, ClientSpec] = {c.name: c for c in (
     _ours("xdp", "xdpws xdp, busy poll", "xdp", 1),
     _ours("xdp_poll", "xdpws xdp, poll()", "xdp", 0),
+    _ours("xdp_batch", "xdpws xdp, busy poll, on_batch", "xdp", 1, "batch"),
+    _ours("xdp_compiled", "xdpws xdp, busy poll, compiled handler", "xdp", 1, str(_HANDLER)),
+    _ours("socket_compiled", "xdpws socket, busy poll, compiled handler", "socket", 1, str(_HANDLER)),
     _ours("socket", "xdpws socket, busy poll", "socket", 1),
     _ours("socket_epoll", "xdpws socket, epoll", "socket", 0),
     ClientSpec("cspin", "C spin", "c", "spin"),

@@ -21,7 +21,7 @@ from xdpws.bench import figures
 from xdpws.bench.clients import ClientSpec, Place, command, sized
 from xdpws.bench.figures import Run
 from xdpws.bench.peers import interpreter
-from xdpws.bench.scenario import Scenario
+from xdpws.bench.scenario import ECHO, Scenario
 from xdpws.control.tune_process import ProcessWish, process_plan
 from xdpws.errors import SetupError
 from xdpws.sim.cert import make_certificate
@@ -225,7 +225,8 @@ def bench(settings: Settings, clients: Sequence[ClientSpec], scenarios: Sequence
         for rep in range(settings.reps):
             for scenario in scenarios:
                 wanted = figures.needed(scenario.name)
-                order = [c for c in runnable if not only_needed or c.name in wanted or not wanted]
+                order = [c for c in runnable if (not only_needed or c.name in wanted or not wanted)
+                         and (c.echoes or scenario.mode != ECHO)]
                 random.Random(f"{rep}{scenario.name}").shuffle(order)
                 for client in order:
                     run = stage.run_until_fair(client, scenario, rep, outcome)
@@ -233,7 +234,7 @@ def bench(settings: Settings, clients: Sequence[ClientSpec], scenarios: Sequence
                     progress(f"{rep + 1}/{settings.reps} {scenario.name} {client.name}: {_brief(run)}")
         for client in runnable:
             paced = next((s for s in scenarios if s.name == "trade"), None)
-            if client.kind == "ours" and paced is not None:
+            if client.kind == "ours" and client.echoes and paced is not None:
                 outcome.stages[client.name] = stage.run(client, paced, settings.reps, stages=True).stages
     return outcome
 

@@ -13,7 +13,7 @@ PACED = "paced"
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """mode: paced, blast or echo. warm messages come before the `count` that count. rate: messages a second (paced), in
-    bursts of `burst`. size: "trade" (about 200 B) or "depth" (1 to 4 KiB).
+    bursts of `burst`. size: "trade" (about 200 B) or "depth" (1 to 4 KiB). ready: everything is encrypted beforehand.
 
     A run lasts less than 0.95 s, because the kernel takes a core from a real-time thread after that.
     """
@@ -26,6 +26,7 @@ class Scenario:
     rate: int = 0
     burst: int = 1
     size: str = "trade"
+    ready: bool = False
 
     def sized(self, count: int) -> Scenario:
         """The same with another number of messages, whole bursts of them."""
@@ -35,6 +36,7 @@ class Scenario:
     def target(self) -> str:
         """The request target that makes the sender do it."""
         query = f"mode={self.mode}&n={self.warm + self.count}&size={self.size}"
+        query += "&ready=1" if self.ready else ""
         return f"/run?{query}" + (f"&rate={self.rate}&burst={self.burst}" if self.mode == PACED else "")
 
 
@@ -43,6 +45,7 @@ SCENARIOS: dict[str, Scenario] = {s.name: s for s in (
     Scenario("burst", "one-way, bursts of 10 trades, 1,000 bursts/s", PACED, 500, 7000, 10000, 10),
     Scenario("echo", "echo round trip, 200 B", ECHO, 1000, 12000),
     Scenario("blast", "full blast, 200 B trades", BLAST, 2000, 300000),
+    Scenario("flood", "full blast of 200 B trades that were encrypted beforehand", BLAST, 2000, 300000, ready=True),
     Scenario("depth", "one-way, book updates of 1 to 4 KiB, 5,000/s", PACED, 250, 3500, 5000, 1, "depth"),
 )}
 DEFAULT = ("trade", "burst", "echo", "blast")

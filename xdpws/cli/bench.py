@@ -15,7 +15,7 @@ from xdpws.bench.figures import RATIOS
 from xdpws.bench.page import page
 from xdpws.bench.runner import VENV, Outcome, Settings, bench, check_host
 
-_QUICK = {"trade": 8000, "burst": 4000, "echo": 5000, "blast": 150000, "depth": 2000}
+_QUICK = {"trade": 8000, "burst": 4000, "echo": 5000, "blast": 150000, "flood": 150000, "depth": 2000}
 _REPS, _QUICK_REPS = 5, 2
 
 

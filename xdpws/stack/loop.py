@@ -105,6 +105,11 @@ class Loop:
         else blocks. Exceptions as in `step`."""
         return self._walker.run(busy, until_ns)
 
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop`, or a compiled handler's result, ended the last `run`."""
+        return self._walker.stopped
+
     def stop(self) -> None:
         """End `run` behind the event that is being handled; from any thread."""
         self._walker.stop()

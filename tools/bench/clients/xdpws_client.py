@@ -1,12 +1,15 @@
 """xdpws.Client: callback, the payload a memoryview. Options: transport, interface, busy (1 or 0), stages (1 or 0),
-huge (1 or 0: 2 MiB pages)."""
+huge (1 or 0: 2 MiB pages), take: message (default), batch (on_batch), or the path of build/bench/handler.so (a compiled
+handler; it cannot echo)."""
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any
 
 from xdpws.client import Client
+from xdpws.compiled import CompiledHandler
 from xdpws.config import TlsOptions, XdpOptions
 from xdpws.messages import Message
 from xdpws.timestamps import Histogram
@@ -27,6 +30,31 @@ def _feed(run: Any) -> Callable[[Message], None]:
             run.stop()
 
     return on_message
+
+
+def _batch(run: Any) -> Callable[[list[Message]], None]:
+    take = run.take
+
+    def on_batch(messages: list[Message]) -> None:
+        t = monotonic_ns()
+        for message in messages:
+            if take(t, message.data):
+                run.stop()
+
+    return on_batch
+
+
+class _Tally(ctypes.Structure):
+    """`struct tally` of tools/bench/handler.c."""
+
+    _fields_ = tuple((name, ctypes.c_uint64) for name in ("warm", "total", "got", "bad", "first", "last", "lat"))
+
+
+def _compiled(run: Any, path: str) -> tuple[CompiledHandler, _Tally]:
+    library = ctypes.CDLL(path)
+    address = 0 if run.mode == "blast" else run.latencies.buffer_info()[0]
+    tally = _Tally(run.warm, run.total, 0, 0, 0, 0, address)
+    return CompiledHandler.of(library.bench_handler, ctypes.addressof(tally), (library, tally)), tally
 
 
 def _echo(run: Any) -> Callable[[Message], None]:
@@ -76,12 +104,22 @@ def run(run: Any) -> None:
             run.asked = monotonic_ns()
             session.send(run.message.decode())
 
-    client = Client(run.url, on_message, on_open=on_open, transport=transport, xdp=xdp, tls=TlsOptions(ca_file=run.ca),
-                    busy_poll=busy)
+    how = run.options.get("take", "message")
+    handler: Any = on_message
+    tally = None
+    if how == "batch" and not run.echo:
+        handler = None
+    elif how != "message" and how != "batch":
+        handler, tally = _compiled(run, how)
+    client = Client(run.url, handler, on_open=on_open, transport=transport, xdp=xdp, tls=TlsOptions(ca_file=run.ca),
+                    busy_poll=busy, on_batch=None if handler else _batch(run))
     run.stop = client.stop
     try:
         client.run(30)
     finally:
+        if tally is not None:
+            run.got, run.bad, run.first, run.last = tally.got, tally.bad, tally.first, tally.last
+            run.disarm()
         client.close(timeout=1.0)
     if staged:
         run.stages = {name: h.summary() for name, h in histograms.items() if h.count}
