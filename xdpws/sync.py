@@ -18,7 +18,7 @@ import socket
 import ssl as ssl_module
 import threading
 import uuid
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Literal, TypeVar, overload
 
@@ -28,7 +28,7 @@ from xdpws.aio.connection import ClientConnection as AsyncConnection
 from xdpws.aio.connection import Data, DataLike, LoggerLike
 from xdpws.aio.state import State
 from xdpws.config import Compression, Keepalive, TlsOptions, TransportName, XdpOptions
-from xdpws.errors import ConnectionClosedOK, UsageError
+from xdpws.errors import ConcurrencyError, ConnectionClosedOK, UsageError
 from xdpws.http import HeadersLike, Request, Response
 from xdpws.timestamps import Stamps
 
@@ -70,25 +70,28 @@ class _LoopThread:
 
     def submit(self, work: Coroutine[Any, Any, _T]) -> concurrent.futures.Future[_T]:
         """Start `work` in the loop."""
+        self._check(work)
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def _check(self, work: Coroutine[Any, Any, Any]) -> None:
         if threading.current_thread() is self._thread:
             work.close()
             raise UsageError("a blocking call from the connection's own thread would wait for itself; use "
                              "xdpws.connect there")
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def call(self, work: Coroutine[Any, Any, _T], timeout: float | None = None) -> _T:
         """The result of `work`; it is cancelled, and TimeoutError raised, when it takes longer than `timeout` s."""
-        future = self.submit(work)
+        self._check(work)
+        future = self.submit(work if timeout is None else _limited(work, timeout))
         try:
-            return future.result(timeout)
-        except concurrent.futures.TimeoutError:
-            if future.done():
-                raise  # of the work itself
-            future.cancel()
-            return _last_word(future, timeout)
+            return future.result()
         except BaseException:
             future.cancel()
             raise
+
+    def soon(self, call: Callable[[], object]) -> None:
+        """Call it in the loop, without waiting."""
+        self._loop.call_soon_threadsafe(call)
 
     @property
     def alive(self) -> bool:
@@ -102,11 +105,13 @@ class _LoopThread:
             self._thread.join()
 
 
-def _last_word(future: concurrent.futures.Future[_T], timeout: float | None) -> _T:
-    """The result, if it came at the very moment it was given up."""
-    if future.done() and not future.cancelled():
-        return future.result()
-    raise TimeoutError(f"timed out in {timeout} s")
+async def _limited(work: Coroutine[Any, Any, _T], timeout: float) -> _T:
+    """The clock runs in the loop, so that what was received at the last moment is given, not lost."""
+    try:
+        async with asyncio.timeout(timeout):
+            return await work
+    except TimeoutError as error:
+        raise TimeoutError(f"timed out in {timeout} s") from error
 
 
 def connect(uri: str, *, sock: socket.socket | None = None,
@@ -147,6 +152,8 @@ class ClientConnection:
     def __init__(self, thread: _LoopThread, connection: AsyncConnection) -> None:
         self._thread = thread
         self._connection = connection
+        self._waiting = connection.waiting()
+        self._receiving = threading.Lock()
 
     def _call(self, work: Coroutine[Any, Any, _T], timeout: float | None = None) -> _T:
         if not self._thread.alive:
@@ -183,7 +190,19 @@ class ClientConnection:
 
         Raises TimeoutError after `timeout` seconds (nothing is lost), ConnectionClosed, ConcurrencyError.
         """
-        return self._call(self._connection.recv(decode), timeout)
+        if not self._receiving.acquire(blocking=False):
+            raise ConcurrencyError("cannot call recv while another thread is receiving from this connection")
+        try:
+            if not self._waiting:
+                return self._call(self._connection.recv(decode), timeout)
+            taken = self._waiting.popleft()  # this thread alone takes: no need to cross over
+            if self._connection.paused and self._thread.alive:
+                self._thread.soon(self._connection.resume)
+            return self._connection.decoded(taken, decode)
+        except UnicodeDecodeError as error:
+            raise self._call(self._connection.refuse(error)) from error
+        finally:
+            self._receiving.release()
 
     def recv_streaming(self, decode: bool | None = None) -> Iterator[Data]:
         """The next message in pieces. The engine puts messages together, so there is always one piece: the message."""

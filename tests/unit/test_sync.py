@@ -200,3 +200,40 @@ def _try(ws: sync.ClientConnection) -> Any:
         return ws.recv(10)
     except ConcurrencyError as error:
         return error
+
+
+def test_a_flood_through_a_small_queue_comes_whole_and_in_order() -> None:
+    """Messages that wait are taken without crossing over to the connection's thread, which goes on by itself."""
+    def flood(ws: ServerConnection) -> None:
+        for i in range(30_000):
+            ws.send(str(i))
+
+    with server(flood) as url, sync.connect(url, max_queue=(8, 2)) as ws:
+        assert [int(each) for each in ws] == list(range(30_000))
+
+
+def test_timeouts_of_no_length_lose_nothing() -> None:
+    def slowly(ws: ServerConnection) -> None:
+        for i in range(300):
+            ws.send(str(i))
+            pause.wait(0.0005 if i % 3 else 0)
+
+    pause = threading.Event()  # never set
+    with server(slowly) as url, sync.connect(url, max_queue=4) as ws:
+        got: list[int] = []
+        late = 0
+        while len(got) < 300:
+            try:
+                got.append(int(ws.recv(0.0001)))
+            except TimeoutError:
+                late += 1
+        assert got == list(range(300))
+
+
+def test_what_is_no_text_ends_it() -> None:
+    with server(echo) as url, sync.connect(url) as ws:
+        ws.send(b"\xff")
+        with pytest.raises(ConnectionClosedError) as caught:
+            ws.recv(10, decode=True)
+        assert isinstance(caught.value.__cause__, UnicodeDecodeError)
+        assert ws.wait_closed(10)

@@ -193,28 +193,46 @@ class Connection:
         Raises ConnectionClosed (OK or Error) when the connection has ended and all messages were received, and
         ConcurrencyError when another task is receiving. Cancelling it loses nothing.
         """
+        self._here()
         while not self._queue:
-            self._here()
             if self._ending is not None:
                 raise self.ended
             if self._reader is not None:
                 raise ConcurrencyError("cannot call recv while another task is receiving from this connection")
+            if self.paused:
+                self._pause(False)
             self._reader = self._loop.create_future()
             try:
                 await self._reader
             finally:
                 self._reader = None
-        binary, data, self.stamps = self._queue.popleft()
+        taken = self._queue.popleft()
+        if self.paused:
+            self.resume()
+        try:
+            return self.decoded(taken, decode)
+        except UnicodeDecodeError as error:
+            raise await self.refuse(error) from error
+
+    def waiting(self) -> deque[tuple[bool, bytes, Stamps | None]]:
+        """The queue, for `xdpws.sync`: popleft may be called from one other thread, then `resume` in the loop."""
+        return self._queue
+
+    def decoded(self, taken: tuple[bool, bytes, Stamps | None], decode: bool | None) -> Data:
+        """What recv gives for an entry of the queue; UnicodeDecodeError as it says."""
+        binary, data, self.stamps = taken
+        return data if decode is False or (decode is None and binary) else data.decode()
+
+    def resume(self) -> None:
+        """Let messages flow again, if the queue is down to its low mark."""
         if self.paused and len(self._queue) <= self._limits.low:
             self._pause(False)
-        if (decode is None and binary) or decode is False:
-            return data
-        try:
-            return data.decode()
-        except UnicodeDecodeError as error:
-            self.begin_close(1007, f"{error.reason} at position {error.start}")
-            await self.wait_closed()
-            raise self.ended from error
+
+    async def refuse(self, error: UnicodeDecodeError) -> ConnectionClosed:
+        """A message is no text: end the connection (1007), and say how it ended."""
+        self.begin_close(1007, f"{error.reason} at position {error.start}")
+        await self.wait_closed()
+        return self.ended
 
     @overload
     def recv_streaming(self, decode: Literal[True]) -> AsyncIterator[str]: ...
