@@ -17,6 +17,7 @@ CFLAGS_asan := -O1 -DXW_CHECKED -Werror -fsanitize=address,undefined -fno-saniti
 CFLAGS_clang := -O2 -DXW_CHECKED -Werror
 CFLAGS_gcc := -O2 -Werror
 CFLAGS_fuzz := -O1 -DXW_CHECKED -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+CFLAGS_fuzzcov := -O1 -DXW_CHECKED -fsanitize=fuzzer-no-link -fprofile-instr-generate -fcoverage-mapping
 LDFLAGS_asan := -fsanitize=address,undefined
 LIBS := -lIPSec_MB -lxdp -lbpf -lssl -lcrypto -lz -lelf
 OUT := $(BUILD)/$(FLAVOUR)
@@ -27,7 +28,7 @@ OBJS := $(SRCS:%.c=$(OUT)/%.o)
 CTESTS := $(sort $(wildcard tests/c/test_*.c))
 CTEST_BINS := $(CTESTS:tests/c/%.c=$(OUT)/tests/%)
 # asan and checked tests use the same compiler as the release; clang and fuzz use clang
-FLAVOUR_CC = $(if $(filter clang fuzz,$(FLAVOUR)),$(CLANG),$(CC))
+FLAVOUR_CC = $(if $(filter clang fuzz fuzzcov,$(FLAVOUR)),$(CLANG),$(CC))
 
 .PHONY: help
 help: ## list the targets

@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "mem/bytering.h"
 #include "ws/conn.h"
+#include "ws/simd.h"
 #include "ws/upgrade.h"
 #include <stddef.h>
 #include <stdio.h>
@@ -118,6 +119,26 @@ static void poll_with(unsigned max, bool paused) {
 
 static void do_poll(unsigned max) { poll_with(max, false); }
 
+/* The straight line as far as it goes, the rest by a poll behind it. */
+static void poll_straight(void) {
+    struct xw_ws_event ev[4];
+    struct xw_ws_msg m;
+    xw_ws_release(r.ws);
+    r.held_cnt = 0;
+    struct xw_span view = f_peek(&r.f.bs);
+    for (bool go = xw_ws_simple(r.ws, 0); go && r.held_cnt < 3 && xw_ws_take(r.ws, &view, &m);) {
+        XW_ASSERT(r.opened && !r.closing_seen && !r.ended && m.data.len <= MAX_MESSAGE && (m.opcode == 1 || m.opcode == 2));
+        r.held[r.held_cnt] = m.data;
+        r.held_sum[r.held_cnt++] = sum(m.data);
+    }
+    int n = xw_ws_poll(r.ws, r.now, ev, 4 - r.held_cnt);
+    for (int i = 0; i < n; i++) {
+        check_event(&ev[i]);
+        r.held[r.held_cnt] = ev[i].data;
+        r.held_sum[r.held_cnt++] = sum(ev[i].data);
+    }
+}
+
 /* The owner's answer: the draft, or n bytes of anything. */
 static void answer(const uint8_t *p, size_t n, bool draft) {
     static uint8_t copy[XW_WS_REQUEST_MAX];
@@ -178,7 +199,7 @@ static void send_something(uint8_t op, uint8_t n) {
 }
 
 /* Everything as new. */
-static void start(bool server, bool utf8, bool plain, bool deflate, bool ask) {
+static void start(bool server, bool utf8, bool plain, bool deflate, bool ask, unsigned row) {
     uint8_t seed[32] = { 0 };
     static struct xw_rng rng;
     xw_rng_init(&rng, seed);
@@ -196,7 +217,8 @@ static void start(bool server, bool utf8, bool plain, bool deflate, bool ask) {
                              .max_message = MAX_MESSAGE, .check_utf8 = utf8, .stamps = true, .view_max = plain ? 0 :
                              1024,
                              .assembly = xw_mspan(assembly, sizeof assembly), .deflate = { .on = deflate },
-                             .deflate_mem = xw_mspan(deflate_mem, XW_WS_DEFLATE_NEED), .deflate_min = 100 };
+                             .deflate_mem = xw_mspan(deflate_mem, XW_WS_DEFLATE_NEED), .deflate_min = 100,
+                             .simd = xw_ws_simd_row(row) };
     r.deflate = deflate;
     r.asked = server && ask;
     int rc = xw_ws_init(r.ws, &cfg);
@@ -239,7 +261,13 @@ static size_t operate(const uint8_t *p, size_t len, bool server) {
         n = n < arg ? n : arg;
         arrive(p + 2, n);
         return 2 + n;
-    case 6: case 7: do_poll(1 + arg % 4); break;
+    case 6: do_poll(1 + arg % 4); break;
+    case 7:
+        if (p[0] & 16)
+            poll_straight();
+        else
+            do_poll(1 + arg % 4);
+        break;
     case 8: poll_with(arg % 5, arg > 50); break;
     case 9: send_something(p[0] >> 4, arg); break;
     case 10: take(arg, server); break;
@@ -270,7 +298,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 2)
         return 0;
     bool server = data[0] & 1;
-    start(server, data[0] & 2, data[0] & 4, data[0] & 16, data[0] & 32);
+    start(server, data[0] & 2, data[0] & 4, data[0] & 16, data[0] & 32, data[0] >> 6);
     if (!(data[0] & 8))
         open_it(server);
     for (size_t i = 1; i < size;)

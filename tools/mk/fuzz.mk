@@ -18,3 +18,17 @@ run-fuzz: $(BUILD)/fuzz/fuzz/fuzz_$(T)
 	    -artifact_prefix=$(BUILD)/fuzz/$(T)- $(BUILD)/fuzz/corpus/$(T) $(wildcard tests/fuzz/seeds/$(T)) \
 	    > $(BUILD)/fuzz/$(T).log 2>&1 || { tail -40 $(BUILD)/fuzz/$(T).log; exit 1; }
 	@grep -E "stat::number_of_executed|DONE|Done" $(BUILD)/fuzz/$(T).log
+
+# What the corpus and the seeds of a target reach: lines and branches of the sources whose names begin with COVER
+COVER ?= csrc/ws
+.PHONY: fuzz-cov run-fuzz-cov
+fuzz-cov: ## coverage of a fuzz target after SECONDS more of it: make fuzz-cov T=ws_conn SECONDS=60 COVER=csrc/ws
+	@test -n "$(T)" || { echo "which? make fuzz-cov T=NAME, NAME one of: $(FUZZ_NAMES)"; exit 2; }
+	@$(MAKE) --no-print-directory fuzz T=$(T)
+	@$(MAKE) --no-print-directory FLAVOUR=fuzzcov run-fuzz-cov
+run-fuzz-cov: $(BUILD)/fuzzcov/fuzz_$(T)
+	@LLVM_PROFILE_FILE=$(BUILD)/fuzzcov/$(T).raw $< -runs=0 $(BUILD)/fuzz/corpus/$(T) $(wildcard tests/fuzz/seeds/$(T)) > $(BUILD)/fuzzcov/$(T).log 2>&1
+	@llvm-profdata merge -sparse $(BUILD)/fuzzcov/$(T).raw -o $(BUILD)/fuzzcov/$(T).prof
+	@llvm-cov report $< -instr-profile=$(BUILD)/fuzzcov/$(T).prof $(wildcard $(COVER)*.c $(COVER)/*.c)
+$(BUILD)/fuzzcov/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/fuzzcov/libxw.a $(XT_SRCS:tests/c/%.c=$(BUILD)/fuzzcov/tests/%.o)
+	@echo "  LD $@"; $(CLANG) $(CFLAGS_BASE) $(CFLAGS_fuzzcov) -Itests/c -fsanitize=fuzzer $< $(filter %.o,$^) $(BUILD)/fuzzcov/libxw.a $(LIBS) -o $@
