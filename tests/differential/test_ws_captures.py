@@ -94,6 +94,7 @@ def test_capture(path: Path, role: int) -> None:
     assert record(us, role, stream, ()) == want
     assert us.opened
     assert record(Ours(role, deflate), role, stream, range(len(stream))) == want
+    assert record(Ours(role, deflate, straight=True), role, stream, ()) == want
     step = max(1, len(stream) // 1500)
     for cut in range(head_len(stream), len(stream), step):
         assert record(Ours(role, deflate, max_events=1), role, stream, (cut,)) == want

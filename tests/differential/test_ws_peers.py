@@ -136,7 +136,7 @@ def test_conversations_as_client(name: str, data: st.DataObject) -> None:
     if name == "wsproto" and wants is not None:
         wants = Deflate()  # it answers with all of its own parameters, asked for or not
     us = Ours(CLIENT, offer, max_events=draw(st.sampled_from([1, 8])), chunk=draw(st.sampled_from([0, 0, 1, 7])),
-              deflate_min=draw(st.sampled_from([0, 100])))
+              deflate_min=draw(st.sampled_from([0, 100])), straight=draw(st.booleans()))
     peer = PEERS[name](SERVER, wants)
     chunks = draw(CHUNKS), draw(CHUNKS)
     talk(us, peer, draw(STEPS), *chunks)
@@ -189,7 +189,7 @@ def test_messages_to_us_however_cut(name: str, role: int, deflate: Deflate | Non
     assert len(us.messages) == 5
     assert us.closed == (1001, "bye")
     for cut in range(len(said) + 1):
-        again = Ours(role, deflate, max_events=1 + cut % 2)
+        again = Ours(role, deflate, max_events=1 + cut % 2, straight=cut % 3 == 0)
         again.feed(said[:cut])
         again.feed(said[cut:])
         assert (again.messages, again.pings, again.pongs, again.closed) == want
@@ -242,9 +242,9 @@ def frame(first: int, payload: bytes, masked: bool, *, form: int = 0) -> bytes:
     return bytes([first]) + length + key + body
 
 
-def opened(kind: type[Peer] | None, role: int) -> Any:
+def opened(kind: type[Peer] | None, role: int, straight: bool = False) -> Any:
     """An end of ours (None) or theirs behind its handshake with an end of the other kind, which is then forgotten."""
-    us = Ours(role) if kind is None else None
+    us = Ours(role, straight=straight) if kind is None else None
     one: Any = us if us is not None else kind(role)  # type: ignore[misc]
     other: Any = Websockets(SERVER if role == CLIENT else CLIENT) if us is not None else Ours(
         SERVER if role == CLIENT else CLIENT)
@@ -293,7 +293,9 @@ def test_faults_as_websockets_sees_them(role: int, frames: list[tuple[int, bytes
         stream.append(frame(0x81, b"x", not masked))
     if in_a_message(frames):
         return
-    assert verdict(opened(None, role), stream) == verdict(opened(Websockets, role), stream)
+    want = verdict(opened(Websockets, role), stream)
+    assert verdict(opened(None, role), stream) == want
+    assert verdict(opened(None, role, True), [b"".join(stream)]) == want
 
 
 @ROLES
@@ -304,7 +306,9 @@ def test_texts_and_lengths_as_wsproto_sees_them(role: int, text: list[bytes], fo
     """Fragments of text, valid or not, cut anywhere; lengths in forms longer than they need be."""
     stream = [frame((0 if i else 1) | (0x80 if i == len(text) - 1 else 0), part, role == SERVER,
                     form=0 if i else form) for i, part in enumerate(text)]
-    assert verdict(opened(None, role), stream) == verdict(opened(Wsproto, role), stream)
+    want = verdict(opened(Wsproto, role), stream)
+    assert verdict(opened(None, role), stream) == want
+    assert verdict(opened(None, role, True), [b"".join(stream)]) == want
 
 
 @ROLES

@@ -18,6 +18,7 @@ struct peer_cfg {
     uint32_t role, max_events, seed, chunk; /* chunk: bytes that one poll of the stream takes at most; 0: all */
     uint32_t max_message, deflate_min;
     uint32_t on, server_reset, client_reset, server_bits, client_bits;
+    uint32_t straight; /* whole plain messages are taken by xw_ws_take where xw_ws_simple allows it */
 };
 
 struct peer *peer_new(const struct peer_cfg *cfg);
@@ -42,6 +43,7 @@ struct peer {
     size_t events_len, events_cap, out_len, out_cap;
     uint64_t now;
     unsigned max_events;
+    bool straight;
 };
 
 static void *must(void *p) {
@@ -90,6 +92,18 @@ static void collect(struct peer *p) {
     }
 }
 
+/* The straight line, as the engine goes it; how many messages. */
+static unsigned take_straight(struct peer *p) {
+    struct xw_ws_msg m;
+    unsigned n = 0;
+    struct xw_span view = p->ours->ops->peek(p->ours);
+    if (!p->straight || !xw_ws_simple(p->ws, 0))
+        return 0;
+    for (; n < p->max_events && xw_ws_take(p->ws, &view, &m); n++)
+        keep(p, &(struct xw_ws_event){ .type = XW_WS_MESSAGE, .opcode = m.opcode, .data = m.data });
+    return n;
+}
+
 static void run(struct peer *p) {
     struct xw_ws_event ev[EVENTS_MAX];
     for (unsigned idle = 0; idle < 3;) {
@@ -98,12 +112,13 @@ static void run(struct peer *p) {
         p->ours->ops->poll(p->ours, p->now);
         bool more = p->ours->ops->peek(p->ours).len != before;
         xw_ws_release(p->ws);
+        unsigned taken = take_straight(p);
         int n = xw_ws_poll(p->ws, p->now, ev, p->max_events);
         XW_ASSERT(n >= 0);
         for (int i = 0; i < n; i++)
             keep(p, &ev[i]);
         collect(p);
-        idle = n || more || !xw_ws_deadline(p->ws) ? 0 : idle + 1;
+        idle = n || taken || more || !xw_ws_deadline(p->ws) ? 0 : idle + 1;
     }
 }
 
@@ -112,6 +127,7 @@ struct peer *peer_new(const struct peer_cfg *c) {
     uint8_t seed[32] = { 0 };
     memcpy(seed, &c->seed, sizeof c->seed);
     xw_rng_init(&p->rng, seed);
+    p->straight = c->straight;
     p->max_events = c->max_events ? c->max_events : EVENTS_MAX;
     struct xw_bs_mem_cfg mem = { .rcv_len = RING, .snd_len = RING };
     if (xw_bs_mem_pair(&mem, &p->ours, &p->wire))

@@ -58,7 +58,7 @@ class Record:
 class _Cfg(ctypes.Structure):
     _fields_ = tuple((name, ctypes.c_uint32) for name in (
         "role", "max_events", "seed", "chunk", "max_message", "deflate_min", "on", "server_reset", "client_reset",
-        "server_bits", "client_bits"))
+        "server_bits", "client_bits", "straight"))
 
 
 @functools.cache
@@ -76,12 +76,12 @@ class Ours(Record):
     """csrc/ws. `ended` is the ENDED event: (error, code, sent, by_peer)."""
 
     def __init__(self, role: int, deflate: Deflate | None = None, *, max_events: int = 8, chunk: int = 0, seed: int = 1,
-                 max_message: int = 1 << 20, deflate_min: int = 0) -> None:
+                 max_message: int = 1 << 20, deflate_min: int = 0, straight: bool = False) -> None:
         super().__init__()
         self.c = library()
         d = deflate or Deflate()
         self.cfg = _Cfg(role, max_events, seed, chunk, max_message, deflate_min, deflate is not None, d.server_reset,
-                        d.client_reset, d.server_bits, d.client_bits)
+                        d.client_reset, d.server_bits, d.client_bits, straight)
         self.p = ctypes.c_void_p(self.c.peer_new(ctypes.byref(self.cfg)))
         self.opened = False
         self.head = b""
