@@ -198,8 +198,10 @@ enum xw_ws_verdict xw_ws_answer_check(struct xw_span head, struct xw_span reques
         *error = "malformed HTTP header field";
     else if (*status == 101)
         *error = switch_fault(head, request, agreed);
-    if (*error)
+    if (*error) {
+        *agreed = (struct xw_ws_pmd){ 0 };
         return XW_WS_HS_BROKEN;
+    }
     return *status == 101 ? XW_WS_HS_OPEN : *status < 200 ? XW_WS_HS_INTERIM : XW_WS_HS_REJECTED;
 }
 

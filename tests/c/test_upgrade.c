@@ -230,6 +230,23 @@ XT_TEST(answers_that_break_the_handshake) {
     judge("HTTP/1.\r\n\r\n", XW_WS_HS_BROKEN, 0, "malformed HTTP status line");
 }
 
+/* Compression that was agreed to before something else breaks the answer is not in force. */
+XT_TEST(a_broken_answer_agrees_to_nothing) {
+    static const char asked[] = "GET / HTTP/1.1\r\nSec-WebSocket-Key: " KEY "\r\nSec-WebSocket-Protocol: chat\r\n"
+                                "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+    static const char *const tails[] = { "Sec-WebSocket-Protocol: other\r\n\r\n", "Sec-WebSocket-Extensions: foo\r\n\r\n",
+                                         "\r\n" };
+    for (size_t i = 0; i < 3; i++) {
+        char head[400];
+        const char *error;
+        unsigned status;
+        struct xw_ws_pmd agreed;
+        snprintf(head, sizeof head, GOOD "Sec-WebSocket-Extensions: permessage-deflate\r\n%s", tails[i]);
+        XT_EQ(xw_ws_answer_check(text(head), text(asked), &status, &agreed, &error), i < 2 ? XW_WS_HS_BROKEN : XW_WS_HS_OPEN);
+        XT_EQ(agreed.on, i == 2);
+    }
+}
+
 XT_TEST(answers_of_another_status) {
     judge("HTTP/1.1 403 Forbidden\r\n\r\n", XW_WS_HS_REJECTED, 403, NULL);
     judge("HTTP/1.0 302 \r\nLocation: /x\r\n\r\n", XW_WS_HS_REJECTED, 302, NULL);
@@ -353,5 +370,6 @@ XT_MAIN(XT_RUN(head_ends_exactly_at_the_empty_line), XT_RUN(heads_that_are_none)
         XT_RUN(fields_are_walked_and_found), XT_RUN(malformed_fields_stop_the_walk), XT_RUN(token_lists),
         XT_RUN(accept_is_that_of_rfc6455), XT_RUN(keys_are_random_base64), XT_RUN(request_as_written),
         XT_RUN(request_parts_that_would_break_it), XT_RUN(answers_that_open), XT_RUN(answers_that_break_the_handshake),
-        XT_RUN(answers_of_another_status), XT_RUN(bodies), XT_RUN(body_is_bounded), XT_RUN(requests),
+        XT_RUN(a_broken_answer_agrees_to_nothing), XT_RUN(answers_of_another_status), XT_RUN(bodies),
+        XT_RUN(body_is_bounded), XT_RUN(requests),
         XT_RUN(subprotocols_are_picked_by_our_preference), XT_RUN(answers_as_written))
