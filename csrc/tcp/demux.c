@@ -13,6 +13,8 @@ static bool same(const struct xw_tcp_tuple *a, const struct xw_tcp_tuple *b) {
 }
 
 struct xw_tcp *xw_tcp_demux_find(const struct xw_tcp_stack *s, const struct xw_tcp_tuple *t) {
+    if (s->last && same(&s->last->tuple, t))
+        return s->last;
     struct xw_tcp *c = s->bucket[bucket_of(s, t)];
     while (c && !same(&c->tuple, t))
         c = c->hash_next;
@@ -33,6 +35,8 @@ void xw_tcp_demux_del(struct xw_tcp *c) {
     while (*p != c)
         p = &(*p)->hash_next;
     *p = c->hash_next;
+    if (c->stk->last == c)
+        c->stk->last = NULL;
     c->hash_next = NULL;
     c->hashed = false;
 }

@@ -208,6 +208,7 @@ enum xw_drop xw_tcp_input(struct xw_tcp_stack *s, uint32_t src_ip, uint32_t dst_
     struct xw_tcp *c = xw_tcp_demux_find(s, &t);
     if (!c)
         return xw_tcp_drop(s, xw_tcp_in_unknown(s, &t, &rx));
+    s->last = c;
     c->st.segs_in++;
     c->idle_ns = now_ns - c->last_rx_ns;
     c->last_rx_ns = now_ns;

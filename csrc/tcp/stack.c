@@ -20,6 +20,11 @@ void xw_tcp_cfg_default(struct xw_tcp_cfg *cfg) {
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
+/* Octets of a connection at the default sizes of its tables, rings apart: docs/tcp.md states them, this holds them. */
+_Static_assert(sizeof(struct xw_tcp) <= 1152, "a connection's state");
+_Static_assert(sizeof(struct xw_tcp) + 256 * sizeof(struct xw_tcp_rec) + 64 * sizeof(struct xw_tcp_range) +
+               256 * sizeof(struct xw_tcp_mark) <= 20480, "20 KiB a connection");
+
 static bool pow2(uint32_t v) { return v && !(v & (v - 1)); }
 
 bool xw_tcp_opts_ok(const struct xw_tcp_opts *o) {

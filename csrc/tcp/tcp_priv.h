@@ -215,6 +215,7 @@ struct xw_tcp_stack {
     struct xw_tcp *free_conn;     /* by hash_next */
     struct xw_tcp **bucket;
     uint32_t bucket_mask;
+    struct xw_tcp *last;          /* that the last packet was for: looked at before the table */
     struct xw_tcp_listener *listener;
     struct xw_tcp_heap_slot *heap;
     uint32_t heap_cnt;

@@ -75,3 +75,12 @@ $(BENCH_OUT)/hot_engine.so: tools/bench/hot_engine.c csrc/xw_api.h
 	@mkdir -p $(@D)
 	@echo "  CC $@"; $(CC) $(BENCH_FLAGS) -Icsrc -fPIC -shared $< -o $@
 bench-warnings: $(BENCH_OUT)/hot_engine.so
+
+# cost a packet and an idle connection from 1 to 4,096 connections
+$(BENCH_OUT)/tcp_scale: tools/bench/tcp_scale.c $(BUILD)/release/libxw.a
+	@mkdir -p $(@D)
+	@echo "  CC $@"; $(CC) $(BENCH_FLAGS) -Icsrc $< $(BUILD)/release/libxw.a $(LIBS) -o $@
+.PHONY: bench-tcp-scale
+bench-tcp-scale: .venv/.ready ## what a packet costs among 1 to 4,096 connections: instructions, ns, memory
+	@$(MAKE) --no-print-directory FLAVOUR=release $(BUILD)/release/libxw.a $(BENCH_OUT)/tcp_scale
+	$(PY) tools/bench/tcp_scale.py $(ARGS)
