@@ -408,5 +408,8 @@ struct xw_engine_stats {
     uint8_t pad[7];
 };
 int xw_engine_stats(struct xw_engine *e, struct xw_engine_stats *out);
+/* xw_engine_suspects: how often nothing of ours seemed to arrive any more (XW_TCP_EV_ADVICE): when it grows, verify the next
+ * hops. Dedicated mode does so by itself. */
+uint32_t xw_engine_suspects(const struct xw_engine *e);
 /* drop counters by reason; returns how many there are (fills at most max) */
 int xw_engine_drops(struct xw_engine *e, uint64_t *out, uint32_t max);

@@ -104,6 +104,7 @@ int xw_engine_attach(struct xw_engine *e, struct xw_dev *dev, const struct xw_ne
     tcp.max_conns = e->cfg.max_conns < XW_CONNS_MAX / 2 ? e->cfg.max_conns * 2 : XW_CONNS_MAX;
     tcp.rng = &e->rng;
     tcp.drops = e->drops;
+    tcp.opts.advice_retries = 2; /* a gateway that moved in silence is found after 0.6 s */
     tcp.opts.time_wait_ns = XW_NS_PER_S; /* a client's ports are picked at random; the flow leaves the card with it */
     if (e->cfg.replay) {
         tcp.fixed_isn = 1;
@@ -259,6 +260,10 @@ static void tcp_changes(struct xw_engine *e) {
             continue;
         if (what & XW_TCP_EV_WRITABLE) /* new data was acknowledged: the next hop is alive */
             xw_net_confirm(e->net, &c->hop, e->now_ns);
+        if (what & XW_TCP_EV_ADVICE) {
+            e->suspects++;
+            xw_net_suspect(e->net, &c->hop);
+        }
         xw_engine_work(e, c);
     }
 }

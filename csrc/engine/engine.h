@@ -102,6 +102,7 @@ struct xw_engine {
     struct xw_tsc tsc;
     struct xw_stage_area *stages;   /* NULL: no histograms */
     uint64_t thread;                /* who owns it */
+    uint32_t suspects;              /* xw_engine_suspects */
     uint64_t polls, events;
     uint64_t next_due;              /* when the connections' deadlines are looked at again */
     bool express;                   /* the straight line is taken where it serves */

@@ -49,6 +49,8 @@ int xw_engine_stats(struct xw_engine *e, struct xw_engine_stats *out) {
     return XW_OK;
 }
 
+uint32_t xw_engine_suspects(const struct xw_engine *e) { return e->suspects; }
+
 int xw_engine_drops(struct xw_engine *e, uint64_t *out, uint32_t max) {
     for (uint32_t i = 0; i < max && i < XW_DROP_COUNT; i++)
         out[i] = e->drops[i];

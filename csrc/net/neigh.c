@@ -153,6 +153,12 @@ void xw_neighs_confirm(struct xw_neighs *t, uint32_t ip, uint16_t hint, uint64_t
         enter_reachable(t, e, now_ns);
 }
 
+void xw_neighs_suspect(struct xw_neighs *t, uint32_t ip, uint16_t hint) {
+    struct xw_neigh *e = find_hint(t, ip, hint);
+    if (e && (e->state == XW_NEIGH_REACHABLE || e->state == XW_NEIGH_DELAY))
+        enter(t, e, XW_NEIGH_PROBE, true);
+}
+
 bool xw_neighs_output(struct xw_neighs *t, uint64_t now_ns, uint32_t *ip, const uint8_t **mac, bool *unicast) {
     if (t->due_cnt == 0)
         return false;

@@ -43,6 +43,8 @@ void xw_neighs_init(struct xw_neighs *t, bool passive);
 int xw_neighs_resolve(struct xw_neighs *t, uint32_t ip, uint16_t *hint, uint64_t now_ns, const uint8_t **mac);
 /* xw_neighs_learn: an ARP packet says that ip has mac. answer: to a request of ours. True if ip was of interest. */
 bool xw_neighs_learn(struct xw_neighs *t, uint32_t ip, const uint8_t mac[6], bool answer, uint64_t now_ns);
+/* xw_neighs_suspect: what is sent to ip seems not to arrive: it is polled at once, used meanwhile. */
+void xw_neighs_suspect(struct xw_neighs *t, uint32_t ip, uint16_t hint);
 /* xw_neighs_confirm: something that was sent to ip was answered. */
 void xw_neighs_confirm(struct xw_neighs *t, uint32_t ip, uint16_t hint, uint64_t now_ns);
 /* xw_neighs_output: takes the next request that is due; *unicast: to be sent to *mac only. False: none. */

@@ -121,6 +121,9 @@ size_t xw_net_header_len(const struct xw_net *n);
  * XW_NET_ADDR_CONFLICT. */
 int xw_net_eth_ip(struct xw_net *n, struct xw_net_hop *hop, struct xw_mspan frame, size_t l4_len,
                   const struct xw_net_ip *ip, uint64_t now_ns);
+/* xw_net_suspect: what goes by this hop seems not to arrive (RFC 9293 3.8.3 R1): its neighbour is verified at once. In
+ * shared mode the owner has to see to that, the host's kernel knows the neighbours. */
+void xw_net_suspect(struct xw_net *n, const struct xw_net_hop *hop);
 /* xw_net_confirm: TCP made progress by this hop (new data was acknowledged): its neighbour is reachable, no probe. */
 void xw_net_confirm(struct xw_net *n, const struct xw_net_hop *hop, uint64_t now_ns);
 

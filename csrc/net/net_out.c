@@ -70,6 +70,8 @@ int xw_net_eth_ip(struct xw_net *n, struct xw_net_hop *hop, struct xw_mspan fram
     return (int)(n->eth_len + put);
 }
 
+void xw_net_suspect(struct xw_net *n, const struct xw_net_hop *hop) { xw_neighs_suspect(&n->neighs, hop->next, hop->neigh); }
+
 void xw_net_confirm(struct xw_net *n, const struct xw_net_hop *hop, uint64_t now_ns) {
     xw_neighs_confirm(&n->neighs, hop->next, hop->neigh, now_ns);
 }

@@ -92,6 +92,8 @@ static void changed(struct xw_stack *s, struct xw_sock *k, uint32_t events, uint
     enum xw_tcp_state st = xw_tcp_state(k->conn);
     if (events & XW_TCP_EV_WRITABLE && s->cfg.ethernet)
         xw_net_confirm(s->net, &k->hop, now);
+    else if (events & XW_TCP_EV_ADVICE && s->cfg.ethernet)
+        xw_net_suspect(s->net, &k->hop);
     k->established |= st != XW_TCP_SYN_SENT && st != XW_TCP_SYN_RCVD && st != XW_TCP_CLOSED;
     if (st == XW_TCP_CLOSED)
         ended(k);

@@ -66,6 +66,7 @@ bool xw_tcp_fast_in(struct xw_tcp *c, struct xw_span seg, uint64_t pseudo, bool 
     c->rcv_nxt = xw_seq_add(seq, (uint32_t)data->len);
     c->st.bytes_in += data->len;
     c->st.fast_hits++;
+    c->dup_run = 0;
     xw_tcp_ack_policy(c, (uint32_t)data->len, now_ns);
     xw_tcp_kick(c);
     return true;

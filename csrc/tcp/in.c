@@ -93,7 +93,10 @@ static enum xw_drop unacceptable(struct xw_tcp *c, const struct xw_tcp_rx *rx) {
             xw_tcp_note_dsack(c, rx->h.seq, (uint32_t)rx->data.len);
         xw_tcp_kick(c);
     }
-    c->st.dup_segs += old && rx->data.len;
+    if (old && rx->data.len) {
+        c->st.dup_segs++;
+        xw_tcp_came_twice(c);
+    }
     return rx->h.flags & XW_TCP_SYN ? XW_DROP_TCP_SYN_SYNC : old && rx->data.len ? XW_DROP_TCP_DUP : XW_DROP_TCP_SEQ;
 }
 

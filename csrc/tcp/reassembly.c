@@ -113,6 +113,14 @@ void xw_tcp_note_dsack(struct xw_tcp *c, struct xw_seq lo, uint32_t len) {
         c->dsack[c->dsack_cnt++] = (struct xw_tcp_sack){ lo, xw_seq_add(lo, len) };
 }
 
+/* A receiver that sends nothing but ACKs has no timeout of its own that would show that they do not arrive; what shows it
+ * is a peer that sends the same again and again. */
+#define DUP_RUN_MAX 3u
+void xw_tcp_came_twice(struct xw_tcp *c) {
+    if (c->dup_run <= DUP_RUN_MAX && ++c->dup_run == DUP_RUN_MAX && c->opts.advice_retries)
+        xw_tcp_event(c, XW_TCP_EV_ADVICE);
+}
+
 /* RFC 2883 4.2: the first stretch of [lo, hi) that a range holds already. */
 static void dsack_overlap(struct xw_tcp *c, uint64_t lo, uint64_t hi) {
     for (uint32_t i = 0; i < c->ooo_cnt; i++) {
@@ -152,6 +160,7 @@ static void advance(struct xw_tcp *c, uint64_t off) {
     xw_bytering_commit(c->rcv, n);
     c->rcv_nxt = xw_seq_add(c->rcv_nxt, n);
     c->st.bytes_in += n;
+    c->dup_run = 0;
     xw_tcp_event(c, XW_TCP_EV_READABLE);
 }
 
@@ -218,6 +227,7 @@ enum xw_drop xw_tcp_data_in(struct xw_tcp *c, struct xw_seq seq, struct xw_span 
         lo += old;
         ack_at_once(c, !data.len && !fin);
         if (!data.len) {
+            xw_tcp_came_twice(c);
             c->st.dup_segs += old > 0;
             d = XW_DROP_TCP_DUP;
         }

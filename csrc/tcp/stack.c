@@ -9,7 +9,7 @@ void xw_tcp_cfg_default(struct xw_tcp_cfg *cfg) {
         .challenge_per_s = 10, .fast_path = 1, .rst_unknown = 1,
         .opts = {
             .rto_min_ns = 200 * XW_NS_PER_MS, .rto_max_ns = 60 * XW_NS_PER_S, .rto_initial_ns = XW_NS_PER_S,
-            .syn_retries = 5, .data_retries = 15, .keep_interval_ns = 75 * XW_NS_PER_S, .keep_probes = 9,
+            .syn_retries = 5, .data_retries = 15, .advice_retries = 3, .keep_interval_ns = 75 * XW_NS_PER_S, .keep_probes = 9,
             .time_wait_ns = 60 * XW_NS_PER_S, .ack_delay_ns = 40 * XW_NS_PER_MS, .init_cwnd_segs = 10,
             .ack_policy = XW_TCP_ACK_IMMEDIATE, .cc = XW_TCP_CC_CUBIC, .nodelay = 1,
             .use_tlp = 2, .use_ts = 1, .use_sack = 1, .ttl = XW_TTL_DEFAULT,

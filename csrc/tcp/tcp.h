@@ -63,6 +63,7 @@ struct xw_tcp_opts {
     uint64_t rto_initial_ns;   /* 1 s (RFC 6298 2.1) */
     uint32_t syn_retries;      /* 5: SYN given up after 1+2+4+8+16+32 = 63 s */
     uint32_t data_retries;     /* 15: unanswered retransmissions or probes of the same data before giving up */
+    uint32_t advice_retries;   /* R1, 3: unanswered tries after which XW_TCP_EV_ADVICE is told; 0: never */
     uint64_t user_timeout_ns;  /* data unacknowledged for so long: give up; 0: only data_retries counts */
     uint64_t keep_idle_ns;     /* first keepalive after so much silence; 0: off (RFC 9293 3.8.4: the default) */
     uint64_t keep_interval_ns; /* between unanswered keepalives, 75 s */
@@ -181,6 +182,9 @@ void xw_tcp_set_mtu(struct xw_tcp *c, uint32_t mtu, uint64_t now_ns);
 #define XW_TCP_EV_STATE 1u    /* the state changed */
 #define XW_TCP_EV_READABLE 2u /* bytes were added to the receive ring, or rx_eof became true */
 #define XW_TCP_EV_WRITABLE 4u /* bytes left the send ring */
+/* nothing of ours seems to arrive: advice_retries tries in a row have no answer, or the peer has sent what it had sent three
+ * times over. Told once until there is progress (RFC 9293 3.8.3 R1): have the next hop verified */
+#define XW_TCP_EV_ADVICE 8u
 /* xw_tcp_changed: takes the next connection that changed since it was last taken; *events tells how. NULL: no more. */
 struct xw_tcp *xw_tcp_changed(struct xw_tcp_stack *s, uint32_t *events);
 

@@ -157,6 +157,7 @@ struct xw_tcp {
     uint32_t ooo_cnt, ooo_serial;
     struct xw_tcp_sack dsack[XW_TCP_DSACKS]; /* duplicates to report, oldest first, one an ACK */
     uint32_t dsack_cnt;
+    uint32_t dup_run;                      /* segments in a row that brought nothing new */
     uint32_t acks_owed;                    /* ACKs of their own for segments of a burst: see reassembly.c */
     uint32_t quick_bytes;                  /* adaptive ACK policy: bytes still to be acknowledged at once */
     uint32_t lossy_bytes;                  /* bytes to come before the path counts as clean again */
@@ -286,6 +287,7 @@ static inline uint32_t xw_tcp_rcv_room(const struct xw_tcp *c) {
 }
 uint32_t xw_tcp_rcv_cap(const struct xw_tcp *c); /* of an empty ring */
 void xw_tcp_ack_policy(struct xw_tcp *c, uint32_t len, uint64_t now);
+void xw_tcp_came_twice(struct xw_tcp *c); /* a segment brought nothing new: does the peer hear us? */
 void xw_tcp_note_dsack(struct xw_tcp *c, struct xw_seq lo, uint32_t len); /* RFC 2883: received again */
 
 /* ---- sack.c ---- */

@@ -147,6 +147,12 @@ static void give_up(struct xw_tcp *c, uint64_t now) {
     xw_tcp_close_now(c, c->soft_error ? c->soft_error : XW_ETIMEDOUT);
 }
 
+/* RFC 9293 3.8.3 (a): at R1 the network layer is told. */
+static void advise(struct xw_tcp *c) {
+    if (c->retries == c->opts.advice_retries)
+        xw_tcp_event(c, XW_TCP_EV_ADVICE);
+}
+
 static void on_rtx(struct xw_tcp *c, uint64_t now) {
     bool syn = c->state == XW_TCP_SYN_SENT || c->state == XW_TCP_SYN_RCVD;
     if (c->retries >= (syn ? c->opts.syn_retries : c->opts.data_retries)) {
@@ -154,6 +160,7 @@ static void on_rtx(struct xw_tcp *c, uint64_t now) {
         return;
     }
     c->retries++;
+    advise(c);
     c->backoff++; /* RFC 6298 5.5 */
     c->st.timeouts++;
     if (syn)
@@ -172,6 +179,7 @@ static void on_persist(struct xw_tcp *c, uint64_t now) {
     c->probe_due = true;
     if (!c->snd_wnd) {
         c->retries++;
+        advise(c);
         c->backoff++;
         c->probing = true;
     }

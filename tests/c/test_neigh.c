@@ -91,6 +91,20 @@ XT_TEST(request_not_pulled_waits_without_a_timer) {
     XT_EQ(x.t.deadline_ns, x.now + S(1));
 }
 
+XT_TEST(a_suspect_is_polled_at_once) {
+    struct nx x;
+    const uint8_t *mac;
+    make_reachable(&x);
+    xw_neighs_suspect(&x.t, IP, x.hint);
+    XT_EQ(xw_neighs_get(&x.t, IP)->state, XW_NEIGH_PROBE);
+    XT_EQ(resolve(&x, IP), XW_OK); /* used meanwhile */
+    XT_EQ(pull(&x, &mac), 1);
+    xw_neighs_suspect(&x.t, IP, x.hint);
+    XT_EQ(pull(&x, &mac), -1); /* one a second */
+    xw_neighs_confirm(&x.t, IP, x.hint, x.now);
+    XT_EQ(xw_neighs_get(&x.t, IP)->state, XW_NEIGH_REACHABLE);
+}
+
 XT_TEST(stale_is_confirmed_by_tcp_without_a_packet) {
     struct nx x;
     const uint8_t *mac;
@@ -224,7 +238,7 @@ XT_TEST(static_entries) {
 }
 
 XT_MAIN(XT_RUN(resolved_by_an_answer), XT_RUN(three_requests_then_failed_then_again),
-        XT_RUN(request_not_pulled_waits_without_a_timer), XT_RUN(stale_is_confirmed_by_tcp_without_a_packet),
+        XT_RUN(request_not_pulled_waits_without_a_timer), XT_RUN(a_suspect_is_polled_at_once), XT_RUN(stale_is_confirmed_by_tcp_without_a_packet),
         XT_RUN(stale_and_silent_is_probed_used_meanwhile_then_failed), XT_RUN(probe_answered),
         XT_RUN(announced_change_is_used_at_once_and_verified), XT_RUN(announcement_resolves_who_is_being_asked_for),
         XT_RUN(strangers_make_no_entry), XT_RUN(table_full_forgets_failed_then_longest_unused), XT_RUN(static_entries))

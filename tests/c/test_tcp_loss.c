@@ -154,6 +154,43 @@ XT_TEST(data_is_given_up_after_data_retries) {
     xt_end();
 }
 
+XT_TEST(the_network_is_told_at_r1) {
+    uint32_t ev;
+    in_established();
+    xt_write(100);
+    EXPECT("A", .seq = 1, .ack = 1, .len = 100);
+    while (xw_tcp_changed(T.s, &ev))
+        continue;
+    uint64_t t = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        at(t += XT_MS(200) << i);
+        EXPECT("A", .seq = 1, .ack = 1, .len = 100);
+        XT_EQ(xw_tcp_changed(T.s, &ev) == T.c && (ev & XW_TCP_EV_ADVICE), i == 2); /* RFC 9293 SHLD-10: three */
+    }
+    RX("A", .seq = 1, .ack = 101);
+    xt_end();
+}
+
+XT_TEST(a_peer_that_repeats_itself_does_not_hear_us) {
+    uint32_t ev;
+    in_established();
+    RX("A", .seq = 1, .ack = 1, .len = 100);
+    EXPECT("A", .seq = 1, .ack = 101);
+    while (xw_tcp_changed(T.s, &ev))
+        continue;
+    for (unsigned i = 0; i < 5; i++) {
+        at(XT_MS(200) << i);
+        RX("A", .seq = 1, .ack = 1, .len = 100);
+        EXPECT("A", .seq = 1, .ack = 101, .sacks = 1, .sack = { { 1, 101 } });
+        XT_EQ(xw_tcp_changed(T.s, &ev) == T.c && (ev & XW_TCP_EV_ADVICE), i == 2); /* once */
+    }
+    RX("A", .seq = 101, .ack = 1, .len = 100);
+    EXPECT("A", .seq = 1, .ack = 201);
+    XT_EQ(T.c->dup_run, 0);
+    XT_EQ(xt_read(1000), 200);
+    xt_end();
+}
+
 XT_TEST(user_timeout) {
     xt_defaults();
     T.cfg.opts.user_timeout_ns = XT_MS(500);
@@ -594,7 +631,8 @@ XT_MAIN(XT_RUN(initial_window_is_ten_segments), XT_RUN(push_is_set_where_the_que
         XT_RUN(payload_across_the_end_of_the_ring), XT_RUN(nagle), XT_RUN(sender_avoids_silly_windows),
         XT_RUN(rto_to_the_microsecond), XT_RUN(rtt_estimate_is_rfc6298),
         XT_RUN(every_ack_of_new_data_restarts_the_timer),
-        XT_RUN(data_is_given_up_after_data_retries), XT_RUN(user_timeout),
+        XT_RUN(data_is_given_up_after_data_retries), XT_RUN(the_network_is_told_at_r1), XT_RUN(a_peer_that_repeats_itself_does_not_hear_us),
+        XT_RUN(user_timeout),
         XT_RUN(timeout_takes_all_for_lost_and_starts_slowly),
         XT_RUN(second_timeout_keeps_ssthresh), XT_RUN(tail_loss_probe_repeats_the_last_segment),
         XT_RUN(tail_loss_probe_prefers_new_data),

@@ -104,6 +104,24 @@ def test_nobody_says_that_the_gateway_has_moved(own: Topology) -> None:
     assert time.monotonic() - begun[0] < 30
 
 
+@pytest.mark.parametrize("busy_poll", [False, True])
+def test_a_gateway_that_moves_in_silence_is_found_with_the_hosts_own_settings(own: Topology, busy_poll: bool) -> None:
+    """The kernel trusts an entry for half a minute and more. That the server repeats what we have acknowledged makes the
+    stack ask for the next hop to be verified: three polls of a second each, and the question to everybody."""
+    own.exec("srv", "sysctl", "-qw", f"net.ipv4.conf.{own.srv_if}.arp_notify=0")
+    begun: list[float] = []
+
+    def change() -> None:
+        begun.append(time.monotonic())
+        own.exec("srv", "ip", "link", "set", own.srv_if, "address", NEW_MAC)
+        own.exec("srv", "ip", "neigh", "replace", own.cli_ip, "lladdr", own.mac("cli"), "nud", "permanent", "dev",
+                 own.srv_if)  # it does not ask for us either, which would tell
+
+    with paced(own, own.srv_ip, 2000) as sim:
+        receive(own, sim, XdpOptions(own.cli_if), {500: change}, busy_poll)
+    assert time.monotonic() - begun[0] < 15
+
+
 @pytest.fixture
 def routed(own: Topology) -> Topology:
     """The server has an address behind two gateways, both of which are the server's host, by different links."""

@@ -60,6 +60,7 @@ class FakeNetlink:
         self.route_table: dict[tuple[IPv4Address, int | None], RouteInfo] = {}
         self.neighbour_table: list[NeighbourInfo] = []
         self.used: list[tuple[int, IPv4Address]] = []
+        self.probed: list[tuple[int, IPv4Address, bytes]] = []
         self.monitors: list[FakeMonitor] = []
         self.on_use: Callable[[], None] = lambda: None
         self.changes: list[tuple[int, int | None, bool | None]] = []
@@ -99,6 +100,9 @@ class FakeNetlink:
     def use_neighbour(self, index: int, ip: IPv4Address) -> None:
         self.used.append((index, ip))
         self.on_use()
+
+    def probe_neighbour(self, index: int, ip: IPv4Address, mac: bytes) -> None:
+        self.probed.append((index, ip, mac))
 
     def xdp_capabilities(self, index: int) -> XdpCapabilities:
         raise OSError(errno.ENOENT, "No such file or directory")

@@ -17,6 +17,7 @@ from xdpws.control.neighbour import (
     WatchState,
     keepalive,
     resolve,
+    verify,
 )
 from xdpws.errors import SetupError
 
@@ -82,6 +83,23 @@ def test_keepalive_marks_the_entry_as_used() -> None:
     nl = FakeNetlink(ETH)
     keepalive(nl, 7, GW)
     assert nl.used == [(7, GW)]
+
+
+def test_verify_has_the_kernel_poll_what_it_trusts() -> None:
+    nl = FakeNetlink(ETH)
+    verify(nl, 7, GW)
+    assert (nl.used, nl.probed) == ([(7, GW)], []), "nothing known: asked for"
+    nl.neighbour_table.append(NeighbourInfo(7, GW, Nud.REACHABLE, b"\2\0\0\0\0\1"))
+    verify(nl, 7, GW)
+    assert nl.probed == [(7, GW, b"\2\0\0\0\0\1")]
+
+
+def test_verify_leaves_the_administrators_entry_alone() -> None:
+    nl = FakeNetlink(ETH)
+    nl.neighbour_table.append(NeighbourInfo(7, GW, Nud.PERMANENT, b"\2\0\0\0\0\1"))
+    verify(nl, 7, GW)
+    assert not nl.probed
+    assert not nl.used
 
 
 def test_a_refused_keepalive_is_left_to_the_next_one() -> None:

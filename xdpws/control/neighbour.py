@@ -8,6 +8,7 @@ Therefore
 * `keepalive` says "in use" (NTF_USE): an entry that has gone stale is then verified by a unicast request, one that has
   failed or gone is asked for anew. Call it every `KEEPALIVE_S` seconds for each next hop in use, and at once when the
   watch reports a next hop that is not usable. It costs one system call of some microseconds.
+* `verify` has the kernel ask at once whether the entry still holds: when what is sent over it seems not to arrive.
 * `NeighbourWatch` is a descriptor for an event loop that tells what changed.
 """
 from __future__ import annotations
@@ -56,6 +57,22 @@ def keepalive(nl: Netlink, index: int, ip: IPv4Address) -> None:
         entry = find_neighbour(nl, index, ip)
         if entry is None or entry.state not in (Nud.PERMANENT, Nud.NOARP):
             _use(nl, index, ip)
+    except OSError:
+        pass
+
+
+def verify(nl: Netlink, index: int, ip: IPv4Address) -> None:
+    """Has the kernel poll the neighbour now, however fresh its entry. Never blocks and never raises.
+
+    An entry that does not answer fails within three seconds (ucast_solicit); the watch tells, and it is asked for anew.
+    One that the administrator made is left alone.
+    """
+    try:
+        entry = find_neighbour(nl, index, ip)
+        if entry is None or entry.mac is None or not entry.usable:
+            _use(nl, index, ip)
+        elif entry.state not in (Nud.PERMANENT, Nud.NOARP):
+            nl.probe_neighbour(index, ip, entry.mac)
     except OSError:
         pass
 

@@ -61,6 +61,9 @@ class Netlink(Protocol):
     def use_neighbour(self, index: int, ip: IPv4Address) -> None:
         """Says that the entry is in use (NTF_USE): the kernel resolves what is unknown and verifies what is stale."""
 
+    def probe_neighbour(self, index: int, ip: IPv4Address, mac: bytes) -> None:
+        """Puts the entry, with the MAC that it has, into the state in which the kernel polls it (NUD_PROBE)."""
+
     def xdp_capabilities(self, index: int) -> XdpCapabilities:
         """XDP features of an interface; ENOENT where the kernel has no netdev family."""
 

@@ -381,6 +381,14 @@ class Pyroute2Netlink:
         msg["attrs"] = [("NDA_DST", str(ip))]
         self._rt.request(msg, _NEWNEIGH, _F_ACK | _F_CREATE | _F_REPLACE)
 
+    def probe_neighbour(self, index: int, ip: IPv4Address, mac: bytes) -> None:
+        msg = ndmsg()
+        msg["family"] = socket.AF_INET
+        msg["ifindex"] = index
+        msg["state"] = Nud.PROBE.value
+        msg["attrs"] = [("NDA_DST", str(ip)), ("NDA_LLADDR", mac.hex(":"))]
+        self._rt.request(msg, _NEWNEIGH, _F_ACK | _F_REPLACE)
+
     def xdp_capabilities(self, index: int) -> XdpCapabilities:
         msg = _NetdevMessage()
         msg["attrs"] = [("NETDEV_A_DEV_IFINDEX", index)]

@@ -14,7 +14,7 @@ from typing import Any
 from xdpws._ffi import check, ffi, lib
 from xdpws.config import XdpOptions
 from xdpws.control.host import Decision, XdpPlan, XdpWish, gather, next_hop_mac, plan_xdp
-from xdpws.control.neighbour import KEEPALIVE_S, NeighbourChange, NeighbourWatch, RouteChange, keepalive
+from xdpws.control.neighbour import KEEPALIVE_S, NeighbourChange, NeighbourWatch, RouteChange, keepalive, verify
 from xdpws.control.netlink import Netlink
 from xdpws.control.netlink_pyroute2 import Pyroute2Netlink
 from xdpws.control.phc import PhcFollower, open_phc
@@ -71,6 +71,7 @@ class Attachment:
         self._paths: list[Path] = []
         self._ending: list[tuple[float, Path]] = []
         self._keepalive_at = 0.0
+        self._suspects = 0
         self._steering: Steering | None = None
         self._watch: NeighbourWatch | None = None
         self._recording: Recording | None = None
@@ -209,6 +210,10 @@ class Attachment:
                 self._neighbour(change)
             elif isinstance(change, RouteChange):
                 self._reroute()
+        if (suspects := self._engine.suspects()) != self._suspects:
+            self._suspects = suspects
+            for index, hop in {(path.hop_index, path.next_hop) for path in self._paths}:
+                verify(self._nl, index, hop)
         if now >= self._keepalive_at:
             self._keepalive_at = now + KEEPALIVE_S
             for index, hop in {(path.hop_index, path.next_hop) for path in self._paths}:

@@ -200,6 +200,10 @@ class Engine:
         fields = ffi.typeof("struct xw_engine_stats").fields
         return {name: int(getattr(out, name)) for name, _ in fields if name != "pad"}
 
+    def suspects(self) -> int:
+        """How often nothing that a connection sent seemed to arrive; when it grows, the next hops should be verified."""
+        return int(lib.xw_engine_suspects(self.handle))
+
     def drops(self) -> dict[str, int]:
         """Packets that were not used, by reason (csrc/base/drop.def, lower case); only reasons that occurred."""
         count = check(lib.xw_engine_drops(self.handle, ffi.NULL, 0), "count the drop reasons")
