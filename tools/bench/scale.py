@@ -20,22 +20,12 @@ CONNS, ENGINES, BATCHES = (1, 4, 16, 64, 256), (1, 2, 4), (1, 16)
 COUNT, COUNTED = 12000, 1024
 
 
-<<<<<<< HEAD
 def timed(conns: int, batch: int, engines: int = 1) -> list[float]:
     """ns a message of each engine; the best of three runs."""
     runs = [json.loads(subprocess.run([str(SCALE), str(conns), str(batch), str(COUNT), str(engines)], check=True,
                                       capture_output=True, text=True).stdout)["ns"] for _ in range(3)]
     best: list[float] = min(runs, key=max)
     return best
-=======
-def instructions(conns: int, rounds: int, *more: str) -> int:
-    """All that the program executes."""
-    argv = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", str(SCALE), str(conns), str(rounds)]
-    done = subprocess.run([*argv, *more], capture_output=True, text=True, check=True)
-    found = re.search(r"Collected : (\d+)", done.stderr)
-    assert found, done.stderr
-    return int(found.group(1))
->>>>>>> 33f3641 (tcp, engine, control: when nothing seems to arrive the next hop is verified)
 
 
 def instructions(conns: int, batch: int) -> float:
@@ -54,7 +44,6 @@ def instructions(conns: int, batch: int) -> float:
 
 
 def main() -> int:
-<<<<<<< HEAD
     """Measure and print."""
     figures: dict[str, Any] = {
         "connections": [{"connections": conns, "batch": batch, "ns": timed(conns, batch)[0],
@@ -75,21 +64,6 @@ def main() -> int:
         ns = " ".join(f"{value:.0f}" for value in each["ns"])
         console.print(f"engines: {each['engines']}, a thread each, batch 16: {ns} ns a message")
     return 0
-=======
-    """Print the table; with --check compare the ends."""
-    table = Table("connections", "instructions, to each in turn", "instructions, the others idle", "ns",
-                  "bytes a connection")
-    turn: dict[int, float] = {}
-    idle: dict[int, float] = {}
-    for conns in COUNTS:
-        turn[conns], idle[conns] = per_packet(conns), per_packet(conns, "one")
-        ns, size = nanoseconds(conns)
-        table.add_row(f"{conns:,}", f"{turn[conns]:.0f}", f"{idle[conns]:.0f}", f"{ns:.0f}", f"{size:,}")
-    Console().print(table)
-    worst = max(turn[COUNTS[-1]] / turn[16], idle[COUNTS[-1]] / idle[1])  # one alone is found without the table
-    print(f"4,096 connections against a few: {worst:.2f} times the instructions")
-    return int("--check" in sys.argv and worst > LIMIT)
->>>>>>> 33f3641 (tcp, engine, control: when nothing seems to arrive the next hop is verified)
 
 
 if __name__ == "__main__":

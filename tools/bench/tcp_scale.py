@@ -22,8 +22,8 @@ LIMIT = 1.15
 
 def instructions(conns: int, rounds: int, *more: str) -> int:
     """All that the program executes."""
-    argv = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", str(SCALE), str(conns), str(rounds), *more]
-    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    argv = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", str(SCALE), str(conns), str(rounds)]
+    done = subprocess.run([*argv, *more], capture_output=True, text=True, check=True)
     found = re.search(r"Collected : (\d+)", done.stderr)
     assert found, done.stderr
     return int(found.group(1))
@@ -45,7 +45,8 @@ def nanoseconds(conns: int) -> tuple[float, int]:
 
 def main() -> int:
     """Print the table; with --check compare the ends."""
-    table = Table("connections", "instructions, to each in turn", "instructions, the others idle", "ns", "bytes a connection")
+    table = Table("connections", "instructions, to each in turn", "instructions, the others idle", "ns",
+                  "bytes a connection")
     turn: dict[int, float] = {}
     idle: dict[int, float] = {}
     for conns in COUNTS:
