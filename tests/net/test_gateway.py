@@ -106,7 +106,7 @@ def test_nobody_says_that_the_gateway_has_moved(own: Topology) -> None:
 
 @pytest.mark.parametrize("busy_poll", [False, True])
 def test_a_gateway_that_moves_in_silence_is_found_with_the_hosts_own_settings(own: Topology, busy_poll: bool) -> None:
-    """The kernel trusts an entry for half a minute and more. That the server repeats what we have acknowledged makes the
+    """The kernel trusts an entry for half a minute and more. That the server repeats what we acknowledged makes the
     stack ask for the next hop to be verified: three polls of a second each, and the question to everybody."""
     own.exec("srv", "sysctl", "-qw", f"net.ipv4.conf.{own.srv_if}.arp_notify=0")
     begun: list[float] = []

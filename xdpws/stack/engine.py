@@ -201,7 +201,7 @@ class Engine:
         return {name: int(getattr(out, name)) for name, _ in fields if name != "pad"}
 
     def suspects(self) -> int:
-        """How often nothing that a connection sent seemed to arrive; when it grows, the next hops should be verified."""
+        """How often nothing that a connection sent seemed to arrive; when it grows, verify the next hops."""
         return int(lib.xw_engine_suspects(self.handle))
 
     def drops(self) -> dict[str, int]:
