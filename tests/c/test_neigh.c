@@ -238,7 +238,8 @@ XT_TEST(static_entries) {
 }
 
 XT_MAIN(XT_RUN(resolved_by_an_answer), XT_RUN(three_requests_then_failed_then_again),
-        XT_RUN(request_not_pulled_waits_without_a_timer), XT_RUN(a_suspect_is_polled_at_once), XT_RUN(stale_is_confirmed_by_tcp_without_a_packet),
+        XT_RUN(request_not_pulled_waits_without_a_timer), XT_RUN(a_suspect_is_polled_at_once),
+        XT_RUN(stale_is_confirmed_by_tcp_without_a_packet),
         XT_RUN(stale_and_silent_is_probed_used_meanwhile_then_failed), XT_RUN(probe_answered),
         XT_RUN(announced_change_is_used_at_once_and_verified), XT_RUN(announcement_resolves_who_is_being_asked_for),
         XT_RUN(strangers_make_no_entry), XT_RUN(table_full_forgets_failed_then_longest_unused), XT_RUN(static_entries))
