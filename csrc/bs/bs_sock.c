@@ -154,6 +154,8 @@ static void mark_received(struct sock *s, const struct msghdr *m, uint64_t now_n
 
 /* One recvmsg. XW_EAGAIN if it returned all that was asked for, so that there may be more. */
 static int receive_some(struct sock *s, uint64_t now_ns) {
+    if (!xw_bytering_len(s->rcv))
+        xw_bytering_rewind(s->rcv);
     struct xw_mspan room = xw_bytering_reserve(s->rcv);
     if (s->rx_eof || s->state != XW_BS_OPEN || !room.len)
         return XW_OK;

@@ -32,6 +32,8 @@ static bool can_write(const struct tcp_bs *s) {
 
 static struct xw_mspan tcp_reserve(struct xw_bs *b) {
     struct tcp_bs *s = of(b);
+    if (!xw_bytering_len(s->snd))
+        xw_bytering_rewind(s->snd);
     return can_write(s) ? xw_bytering_reserve(s->snd) : xw_mspan(s->snd->base, 0);
 }
 

@@ -232,23 +232,34 @@ static void socket_interest(struct xw_engine *e, struct xw_conn *c) {
         c->epoll_mask = want;
 }
 
-/* Connections whose time has come. A walk over all slots, at most once a millisecond. */
+/* A connection's deadline may have moved: the walk comes no later. */
+static void deadline_note(struct xw_engine *e, const struct xw_conn *c) {
+    uint64_t d = xw_conn_deadline(c);
+    if (d < e->next_due)
+        e->next_due = d;
+}
+
+/* Connections whose time has come. A walk over all slots, only when the earliest deadline that is known has come: most
+ * connections have none, and a thousand of them are a thousand cache misses. */
 static void deadlines_due(struct xw_engine *e, uint64_t now_ns) {
+    if (XW_LIKELY(now_ns < e->next_due && now_ns < e->pair_due))
+        return;
+    if (now_ns >= e->pair_due) {
+        e->pair_due = now_ns + XW_NS_PER_MS;
+        xw_clock_pair(e);
+    }
     if (now_ns < e->next_due)
         return;
-    uint64_t next = XW_NEVER;
-    xw_clock_pair(e);
+    e->next_due = XW_NEVER;
     for (uint32_t i = 0; i < e->cfg.max_conns; i++) {
         struct xw_conn *c = &e->conns[i];
         if (c->phase != CONN_LIVE)
             continue;
-        uint64_t d = xw_conn_deadline(c);
-        if (d <= now_ns)
-            xw_engine_work(e, c);
-        else if (d < next)
-            next = d;
+        if (xw_conn_deadline(c) <= now_ns)
+            xw_engine_work(e, c); /* its pump notes the next one */
+        else
+            deadline_note(e, c);
     }
-    e->next_due = next > now_ns + XW_NS_PER_MS ? now_ns + XW_NS_PER_MS : next;
 }
 
 static void tcp_changes(struct xw_engine *e) {
@@ -276,6 +287,8 @@ static uint32_t pump_all(struct xw_engine *e, uint64_t now_ns, struct xw_event *
         if (c->phase != CONN_LIVE)
             continue;
         n += xw_conn_pump(e, c, now_ns, events + n, max - n);
+        if (c->phase == CONN_LIVE)
+            deadline_note(e, c);
         if (c->phase == CONN_LIVE && c->transport == XW_TRANSPORT_SOCKET)
             socket_interest(e, c);
     }

@@ -104,7 +104,8 @@ struct xw_engine {
     uint64_t thread;                /* who owns it */
     uint32_t suspects;              /* xw_engine_suspects */
     uint64_t polls, events;
-    uint64_t next_due;              /* when the connections' deadlines are looked at again */
+    uint64_t next_due;              /* no connection's deadline comes before, but of those in the work list */
+    uint64_t pair_due;              /* when the clock of the stamps is looked at again */
     bool express;                   /* the straight line is taken where it serves */
     uint64_t express_hits, express_misses; /* frames that it took, and not */
     struct xw_flows flows;
@@ -112,6 +113,7 @@ struct xw_engine {
     uint32_t burst_at, burst_cnt;
     struct xw_rxstamp burst_stamp;
     struct xw_pkt burst[XW_RX_BURST_MAX];
+    const struct xw_flow *burst_flow[XW_RX_BURST_MAX]; /* of each, once it was looked up */
 };
 
 /* engine.c */

@@ -107,14 +107,33 @@ unsigned xw_express_records(struct xw_engine *e, struct xw_conn *c, struct xw_ex
     return n;
 }
 
-bool xw_express_frame(struct xw_engine *e, const struct xw_pkt *p, const struct xw_rxstamp *stamp, uint64_t now_ns,
-                      struct xw_event *ev, unsigned max, unsigned *n) {
+void xw_express_lookup(struct xw_engine *e, uint32_t i) {
+    const struct xw_pkt *p = &e->burst[i];
+    e->burst_flow[i] = p->len >= XW_FLOW_SEEN + 20 ? xw_flow_find(&e->flows, p->data) : NULL;
+    struct xw_conn *c = e->burst_flow[i] ? e->burst_flow[i]->conn : NULL;
+    if (e->open_cnt < XW_EXPRESS_FETCH || !c || (i && e->burst_flow[i - 1] == e->burst_flow[i]))
+        return;
+    for (size_t at = 0; at < offsetof(struct xw_conn, text); at += 64)
+        __builtin_prefetch((const uint8_t *)c + at, 1);
+}
+
+void xw_express_fetch(const struct xw_engine *e, uint32_t i) {
+    const struct xw_flow *f = e->burst_flow[i];
+    const struct xw_conn *c = f ? f->conn : NULL;
+    if (!c || f == e->burst_flow[i - 1] || c->phase != CONN_LIVE || !c->tcp)
+        return;
+    xw_tcp_fast_prefetch(c->tcp);
+    if (c->ws && c->top != c->lower) {
+        xw_tls_prefetch(c->top);
+        xw_ws_prefetch(c->ws);
+    }
+}
+
+bool xw_express_frame(struct xw_engine *e, const struct xw_pkt *p, const struct xw_flow *f, const struct xw_rxstamp *stamp,
+                      uint64_t now_ns, struct xw_event *ev, unsigned max, unsigned *n) {
     struct xw_span frame = xw_span(p->data, p->len), seg, data;
     uint64_t pseudo;
     *n = 0;
-    if (XW_UNLIKELY(p->len < XW_FLOW_SEEN + 20))
-        return false;
-    const struct xw_flow *f = xw_flow_find(&e->flows, p->data);
     struct xw_conn *c = f ? f->conn : NULL;
     if (!c || c->id != f->id || c->phase != CONN_LIVE || !xw_flow_segment(&e->flows, frame, &seg, &pseudo) ||
         !xw_tcp_fast_in(c->tcp, seg, pseudo, !(p->valid & XW_PKT_CSUM), now_ns, &data))

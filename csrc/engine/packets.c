@@ -32,6 +32,8 @@ static bool burst_get(struct xw_engine *e, uint64_t now_ns) {
     if (!e->burst_cnt)
         return false;
     e->burst_stamp.ring_ns = xw_engine_clock_ns(e);
+    for (uint32_t i = 0; i < 2 && i < e->burst_cnt; i++)
+        xw_express_lookup(e, i);
     e->tx_pending = true;
     return true;
 }
@@ -45,11 +47,15 @@ unsigned xw_packets_receive(struct xw_engine *e, uint64_t now_ns, struct xw_even
     for (; e->burst_at < e->burst_cnt && n < max; e->burst_at++) {
         const struct xw_pkt *p = &e->burst[e->burst_at];
         unsigned got = 0;
+        if (e->burst_at + 2 < e->burst_cnt)
+            xw_express_lookup(e, e->burst_at + 2);
+        if (e->open_cnt >= XW_EXPRESS_FETCH && e->burst_at + 1 < e->burst_cnt)
+            xw_express_fetch(e, e->burst_at + 1);
         _Static_assert(XW_PKT_HW == XW_RXS_HW && XW_PKT_XDP == XW_RXS_KERN, "the same bits");
         s->hw_ns = p->hw_ns;
         s->kern_ns = p->xdp_ns;
         s->valid = XW_RXS_RING | (p->valid & (XW_PKT_HW | XW_PKT_XDP));
-        if (XW_LIKELY(express && xw_express_frame(e, p, s, now_ns, ev + n, max - n, &got))) {
+        if (XW_LIKELY(express && xw_express_frame(e, p, e->burst_flow[e->burst_at], s, now_ns, ev + n, max - n, &got))) {
             e->express_hits++;
         } else {
             e->express_misses++;

@@ -17,6 +17,7 @@ struct xw_bytering {
     bool mirrored;     /* base[0 .. 2*cap) is mapped, the second half is the first again */
     uint64_t head;     /* stream position of the first byte held */
     uint64_t tail;     /* stream position behind the last byte held */
+    uint64_t origin;   /* a stream position that lies at base */
 };
 
 /* xw_bytering_init: a plain ring over mem; cap must be a power of two. */
@@ -27,15 +28,23 @@ int xw_bytering_map(struct xw_bytering *r, uint32_t cap);
 /* xw_bytering_unmap: gives a mirrored ring's memory back; a plain or zeroed ring is left alone. */
 void xw_bytering_unmap(struct xw_bytering *r);
 
-static inline void xw_bytering_reset(struct xw_bytering *r) { r->head = r->tail = 0; }
+static inline void xw_bytering_reset(struct xw_bytering *r) { r->head = r->tail = r->origin = 0; }
 static inline uint32_t xw_bytering_len(const struct xw_bytering *r) { return (uint32_t)(r->tail - r->head); }
 static inline uint32_t xw_bytering_room(const struct xw_bytering *r) { return r->cap - xw_bytering_len(r); }
 
 static inline uint32_t xw_bytering_contig(const struct xw_bytering *r, uint64_t pos, uint32_t len) {
-    uint32_t to_end = r->cap - (uint32_t)(pos & (r->cap - 1));
+    uint32_t to_end = r->cap - (uint32_t)((pos - r->origin) & (r->cap - 1));
     return r->mirrored || len < to_end ? len : to_end;
 }
-static inline uint8_t *xw_bytering_at(const struct xw_bytering *r, uint64_t pos) { return r->base + (pos & (r->cap - 1)); }
+static inline uint8_t *xw_bytering_at(const struct xw_bytering *r, uint64_t pos) {
+    return r->base + ((pos - r->origin) & (r->cap - 1));
+}
+/* An empty ring goes on at its begin, so that a reader who keeps up uses the same cache lines again and again instead of
+ * walking through all of the memory. Nothing may have been written behind tail. */
+static inline void xw_bytering_rewind(struct xw_bytering *r) {
+    XW_ASSERT(r->head == r->tail);
+    r->origin = r->tail;
+}
 
 /* Held bytes from head on, as far as they are contiguous. */
 static inline struct xw_span xw_bytering_peek(const struct xw_bytering *r) {

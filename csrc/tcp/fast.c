@@ -85,6 +85,12 @@ void xw_tcp_fast_put(struct xw_tcp *c, struct xw_span data, size_t used, const s
     xw_tcp_event(c, XW_TCP_EV_READABLE);
 }
 
+void xw_tcp_fast_prefetch(const struct xw_tcp *c) {
+    const uint8_t *p = (const uint8_t *)c;
+    for (size_t at = 0; at < sizeof *c; at += 64)
+        __builtin_prefetch(p + at, 1);
+}
+
 /* ---- out --------------------------------------------------------------------------------------------------------- */
 
 struct xw_tcp *xw_tcp_fast_turn(const struct xw_tcp_stack *s) {
@@ -120,12 +126,17 @@ uint32_t xw_tcp_fast_len(const struct xw_tcp *c) {
 
 /* New data is in flight: as out_new of out.c has it. */
 static void sent(struct xw_tcp *c, uint32_t len, uint64_t now) {
+    uint32_t pipe = xw_tcp_pipe(c);
+    xw_tcp_after_idle(c, now); /* whether it may leave does not depend on it: after a pause nothing is in flight */
     xw_tcp_after_idle(c, now);
     *xw_tcp_rec_push(c) = (struct xw_tcp_rec){ .lo = c->snd_nxt, .len = len, .sent_ns = now };
     c->snd_nxt = xw_seq_add(c->snd_nxt, len);
     if (len < xw_tcp_mss_now(c))
         c->snd_small = c->snd_nxt;
     c->st.bytes_out += len;
+    xw_tcp_note_usage(c, pipe + len);
+    c->prr.out += len;
+    c->last_tx_ns = now;
     c->last_tx_ns = now;
     xw_tcp_note_usage(c, xw_tcp_pipe(c));
     xw_tcp_timer_set(c, XW_TCP_T_TLP, XW_NEVER);
@@ -153,7 +164,7 @@ void xw_tcp_fast_emit(struct xw_tcp *c, uint64_t now_ns, uint8_t *out) {
     }
     xw_tcp_set_checksum(xw_mspan(out, hdr_len + len), c->tuple.local_ip, c->tuple.remote_ip);
     c->acks_owed = 0;
-    c->ack_now = c->cwnd_limited = false;
+    c->ack_now = false;
     c->rcv_unacked = 0;
     c->last_ack_sent = c->rcv_nxt;
     c->timer[XW_TCP_T_ACK] = XW_NEVER;

@@ -22,6 +22,9 @@ bool xw_tcp_fast_in(struct xw_tcp *c, struct xw_span seg, uint64_t pseudo, bool 
 /* xw_tcp_fast_put: must follow. The first used bytes of data pass by the ring, which counts them as received and consumed;
  * the others go into it. */
 void xw_tcp_fast_put(struct xw_tcp *c, struct xw_span data, size_t used, const struct xw_rxstamp *stamp);
+/* xw_tcp_fast_prefetch: what xw_tcp_fast_in and _put will touch of c is on its way to the cache. */
+void xw_tcp_fast_prefetch(const struct xw_tcp *c);
+
 /* ---- out ---- */
 /* xw_tcp_fast_turn: the connection that xw_tcp_output would ask first; NULL: a reset waits, or nobody wants to send. */
 struct xw_tcp *xw_tcp_fast_turn(const struct xw_tcp_stack *s);

@@ -343,6 +343,8 @@ size_t xw_tls_read_from(struct xw_bs *tls, struct xw_span in, struct xw_tls_read
         return 0;
     out->begin_ns = t->clock ? t->clock(t->clock_arg) : 0;
     out->done_ns = 0;
+    if (!xw_bytering_len(t->plain))
+        xw_bytering_rewind(t->plain);
     uint8_t *at = xw_bytering_at(t->plain, t->plain->tail);
     enum xw_own_result r = xw_own_open(&o->m, xw_span(in.p, len), at, &n);
     if (XW_LIKELY(r == XW_OWN_DATA)) {
@@ -363,6 +365,21 @@ void xw_tls_read_note(struct xw_bs *tls, const struct xw_tls_read *r, const stru
     struct xw_mark m = { .end = t->plain->tail, .last = *last, .first = *first, .begin_ns = r->begin_ns,
                          .done_ns = r->done_ns };
     xw_marks_push(&t->marks, &m, t->plain->head);
+}
+
+void xw_tls_prefetch(const struct xw_bs *tls) {
+    const struct xw_tls *t = (const struct xw_tls *)(const void *)tls;
+    const struct xw_tls_own *o = t->own;
+    if (!o)
+        return;
+    const struct xw_bytering *r = t->plain;
+    const uint8_t *p = (const uint8_t *)&o->m.rx, *out = xw_bytering_len(r) ? xw_bytering_at(r, r->tail) : r->base;
+    for (size_t at = 0; at < sizeof o->m.rx; at += 64)
+        __builtin_prefetch(p + at, 1);
+    __builtin_prefetch(&o->m.msg, 1);
+    __builtin_prefetch(&o->m.empties, 1);
+    for (unsigned at = 0; at < 256; at += 64)
+        __builtin_prefetch(out + at, 1);
 }
 
 bool xw_tls_quiet(const struct xw_bs *tls) {

@@ -56,6 +56,8 @@ size_t xw_tls_read_from(struct xw_bs *tls, struct xw_span in, struct xw_tls_read
 /* xw_tls_read_note: the stamps of what xw_tls_read_from just decrypted, to be kept if some of it stays unread. */
 void xw_tls_read_note(struct xw_bs *tls, const struct xw_tls_read *r, const struct xw_rxstamp *last,
                       const struct xw_rxstamp *first);
+/* xw_tls_prefetch: what xw_tls_read_from will touch, the place of the content too, is on its way to the cache. */
+void xw_tls_prefetch(const struct xw_bs *tls);
 /* xw_tls_quiet: open, both directions, and poll would do nothing but receive. */
 bool xw_tls_quiet(const struct xw_bs *tls);
 

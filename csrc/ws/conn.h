@@ -120,6 +120,8 @@ struct xw_ws_msg { struct xw_span data; uint8_t opcode; };
  * it: nothing waits to be sent, no frame or message is begun, neither side closes. held: bytes that the stream showed before
  * the new ones. */
 bool xw_ws_simple(const struct xw_ws *ws, size_t held);
+/* xw_ws_prefetch: what xw_ws_simple and xw_ws_take will touch is on its way to the cache. */
+void xw_ws_prefetch(const struct xw_ws *ws);
 /* xw_ws_take: the message at the head of view, the bytes that the stream shows behind all that is parsed; they count as
  * parsed and lent as after xw_ws_poll. False: it is not a whole, unfragmented, uncompressed text or binary frame that obeys
  * every rule; xw_ws_poll finds out what it is. */

@@ -385,6 +385,15 @@ bool xw_ws_simple(const struct xw_ws *ws, size_t held) {
            !tx->shut_wanted && ws->cfg.role == XW_WS_CLIENT && ws->cfg.view_max;
 }
 
+void xw_ws_prefetch(const struct xw_ws *ws) {
+    const struct ws_rx *rx = &ws->rx;
+    const struct ws_tx *tx = &ws->tx;
+    const void *at[] = { &ws->cfg.role, &ws->cfg.simd, &ws->cfg.view_max, &ws->state, &rx->off, &rx->in_msg, &rx->checked,
+                         &tx->stage_len, &tx->packing, &tx->pong_due, &tx->shut_wanted, &ws->closing };
+    for (unsigned i = 0; i < sizeof at / sizeof *at; i++)
+        __builtin_prefetch(at[i], 1);
+}
+
 bool xw_ws_take(struct xw_ws *ws, struct xw_span *view, struct xw_ws_msg *out) {
     const uint8_t *p = view->p;
     if (view->len < 2 || (p[0] != (0x80 | XW_WS_OP_TEXT) && p[0] != (0x80 | XW_WS_OP_BIN)) || p[1] > 126)

@@ -62,5 +62,30 @@ XT_TEST(map_refuses_odd_sizes) {
     xw_bytering_unmap(&r);
 }
 
-XT_MAIN(XT_RUN(mirrored_is_contiguous_across_the_end), XT_RUN(plain_view_ends_where_the_memory_does),
+/* An empty ring begins at its base again; positions go on, and a plain ring's views end where the memory does. */
+XT_TEST(rewinding_keeps_positions) {
+    uint8_t mem[16], got[16];
+    struct xw_bytering r;
+    xw_bytering_init(&r, mem, sizeof mem);
+    for (unsigned round = 0; round < 40; round++) {
+        uint64_t pos = r.tail;
+        XT_EQ(xw_bytering_write(&r, "abcdefghijk", 11), 11);
+        XT_EQ(r.tail, pos + 11);
+        XT_TRUE(xw_bytering_at(&r, pos) == mem && !memcmp(mem, "abcdefghijk", 11));
+        xw_bytering_consume(&r, 5);
+        XT_EQ(xw_bytering_write(&r, "lmnopqrst", 9), 9);      /* around the end */
+        XT_EQ(xw_bytering_peek(&r).len, 11);                   /* as far as the memory goes */
+        xw_bytering_copy(&r, r.head, got, 15);
+        XT_MEM(got, "fghijklmnopqrst", 15);
+        XT_EQ(xw_bytering_room(&r), 1);
+        xw_bytering_consume(&r, 15);
+        xw_bytering_rewind(&r);
+        XT_EQ(xw_bytering_reserve(&r).len, 16);
+        XT_TRUE(xw_bytering_reserve(&r).p == mem);
+    }
+    xw_bytering_reset(&r);
+    XT_TRUE(!r.origin && xw_bytering_reserve(&r).p == mem);
+}
+
+XT_MAIN(XT_RUN(rewinding_keeps_positions), XT_RUN(mirrored_is_contiguous_across_the_end), XT_RUN(plain_view_ends_where_the_memory_does),
         XT_RUN(poke_past_tail_appears_on_commit), XT_RUN(map_refuses_odd_sizes))
