@@ -30,6 +30,7 @@ struct xw_ip4_hdr {
     __u32 saddr, daddr;
 };
 struct xw_tcp_hdr { __u16 sport, dport; __u32 seq, ack; __u8 off, flags; __u16 wnd, csum, urg; };
+struct xw_ports { __u16 sport, dport; };
 struct xw_icmp_hdr { __u8 type, code; __u16 csum; __u32 rest; };
 /* What an ICMP error quotes of a packet that this stack sent: its IPv4 header (never with options) and the first 8 bytes
  * behind it (RFC 792), of which the ports are used. */
@@ -58,8 +59,9 @@ XW_FN __u32 xw_parse_eth(struct xw_cursor *c, __u16 *type) {
     return t == XW_ETH_8021Q || t == XW_ETH_8021AD ? XW_STEER_PASS_VLAN_DEPTH : 0;
 }
 
-/* An IPv4 header without options of a whole packet: 0, or the counter that says why not. *len gets the bytes behind the header
- * that belong to the packet: what follows is padding. */
+/* An IPv4 header, whose options are skipped (the stack checks them): 0, or the counter that says why not. *len gets the bytes
+ * behind the header that belong to the packet: what follows is padding. A fragment is parsed like a whole packet, but
+ * answered with PASS_FRAGMENT. */
 XW_FN __u32 xw_parse_ip4(struct xw_cursor *c, struct xw_ip4_hdr **out, __u32 *len) {
     struct xw_ip4_hdr *ip = c->at;
     if ((void *)(ip + 1) > c->end)
@@ -67,14 +69,10 @@ XW_FN __u32 xw_parse_ip4(struct xw_cursor *c, struct xw_ip4_hdr **out, __u32 *le
     __u32 hdr = (ip->ver_ihl & 15) * 4, total = XW_BE16(ip->tot_len), there = (__u32)(c->end - c->at);
     if (ip->ver_ihl >> 4 != 4 || hdr < sizeof *ip || total < hdr || total > there)
         return XW_STEER_PASS_IP_MALFORMED;
-    if (XW_BE16(ip->frag) & XW_IP4_MF_OFFSET)
-        return XW_STEER_PASS_FRAGMENT;
-    if (hdr != sizeof *ip)
-        return XW_STEER_PASS_IP_OPTIONS;
     *out = ip;
     *len = total - hdr;
-    c->at = ip + 1;
-    return 0;
+    c->at = (void *)ip + hdr;
+    return XW_BE16(ip->frag) & XW_IP4_MF_OFFSET ? XW_STEER_PASS_FRAGMENT : 0;
 }
 
 /* A TCP header whose data offset lies within the len bytes of the segment; NULL if it is none. */

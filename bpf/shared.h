@@ -56,12 +56,12 @@ enum xw_steer_counter {
     XW_STEER_REDIRECT_ARP,        /* dedicated mode: ARP from or for our address */
     XW_STEER_REDIRECT_DEDICATED,  /* dedicated mode: echo request to our address */
     XW_STEER_REDIRECT_STRAY,      /* dedicated mode: TCP to our address that is no flow's; the stack answers with RST */
+    XW_STEER_REDIRECT_FRAGMENT,   /* first fragment of a steered flow's segment: the stack drops it, the kernel cannot complete it */
     XW_STEER_PASS_NOT_IP,         /* neither IPv4 nor ARP */
     XW_STEER_PASS_SHORT,          /* ends inside the VLAN tags, the IPv4 header or the ARP packet */
     XW_STEER_PASS_VLAN_DEPTH,     /* more than two tags */
     XW_STEER_PASS_IP_MALFORMED,   /* version, header or total length wrong */
-    XW_STEER_PASS_FRAGMENT,       /* IPv4 fragment */
-    XW_STEER_PASS_IP_OPTIONS,     /* IPv4 header with options */
+    XW_STEER_PASS_FRAGMENT,       /* any other IPv4 fragment */
     XW_STEER_PASS_PROTO,          /* neither TCP nor ICMP */
     XW_STEER_PASS_TCP_MALFORMED,  /* TCP header cut, or its data offset out of range */
     XW_STEER_PASS_NO_FLOW,        /* TCP, but the 4-tuple is not ours */

@@ -1,7 +1,7 @@
 /* bpf/steer.bpf.c: decides for every received packet whether it belongs to a connection of the userspace stack.
  *
- * Ours (redirected to the AF_XDP socket of the receive queue): a whole IPv4 packet without options that carries a TCP
- * segment of an active flow, or an ICMP error that quotes one. In dedicated mode also ARP, echo requests and all TCP for the
+ * Ours (redirected to the AF_XDP socket of the receive queue): a whole IPv4 packet that carries a TCP segment of an
+ * active flow, the first fragment of one, or an ICMP error that quotes one. In dedicated mode also ARP, echo requests and all TCP for the
  * stack's own address, which the kernel does not know. Everything else goes to the kernel, and each packet is counted by what
  * was decided and why (shared.h). Nothing is ever dropped here.
  *
@@ -107,6 +107,19 @@ XW_FN int xw_steer_tcp(struct xdp_md *ctx, struct xw_cursor *c, struct xw_ip4_hd
     return xw_pass(XW_STEER_PASS_NO_FLOW);
 }
 
+/* The stack does not reassemble, and the kernel must not: it would answer the segment of a connection that it does not know
+ * with RST. So the first fragment is kept from it, without which it forgets the others in silence (RFC 1122 3.3.2). */
+XW_FN int xw_steer_fragment(struct xdp_md *ctx, struct xw_cursor *c, struct xw_ip4_hdr *ip, __u32 len) {
+    struct xw_ports *p = c->at;
+    if (ip->proto != XW_IPPROTO_TCP || (XW_BE16(ip->frag) & XW_IP4_OFFSET) || (void *)(p + 1) > c->end || len < sizeof *p)
+        return xw_pass(XW_STEER_PASS_FRAGMENT);
+    struct xw_flow_key key = { ip->saddr, ip->daddr, p->sport, p->dport };
+    struct xw_flow_val *flow = xw_map_flow(&key);
+    if (flow && (flow->flags & XW_FLOW_ACTIVE))
+        return xw_redirect(ctx, XW_STEER_REDIRECT_FRAGMENT);
+    return xw_pass(XW_STEER_PASS_FRAGMENT);
+}
+
 /* An error must be addressed to the sender of the packet that it quotes. */
 XW_FN int xw_steer_icmp(struct xdp_md *ctx, struct xw_cursor *c, struct xw_ip4_hdr *ip, __u32 len) {
     struct xw_icmp_hdr *icmp = c->at;
@@ -143,7 +156,9 @@ int xw_steer(struct xdp_md *ctx) {
     if (type != XW_ETH_IP4)
         return xw_pass(XW_STEER_PASS_NOT_IP);
     why = xw_parse_ip4(&c, &ip, &len);
-    if (why)
+    if (why == XW_STEER_PASS_FRAGMENT && ip)
+        return xw_steer_fragment(ctx, &c, ip, len);
+    if (why || !ip)
         return xw_pass(why);
     if (ip->proto == XW_IPPROTO_TCP)
         return xw_steer_tcp(ctx, &c, ip, len);
