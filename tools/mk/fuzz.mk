@@ -17,7 +17,7 @@ run-fuzz: $(BUILD)/fuzz/fuzz/fuzz_$(T)
 	@$< -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=1024 -max_len=16384 -len_control=0 -print_final_stats=1 \
 	    -artifact_prefix=$(BUILD)/fuzz/$(T)- $(BUILD)/fuzz/corpus/$(T) $(wildcard tests/fuzz/seeds/$(T)) \
 	    > $(BUILD)/fuzz/$(T).log 2>&1 || { tail -40 $(BUILD)/fuzz/$(T).log; exit 1; }
-	@grep -E "stat::number_of_executed|DONE|Done" $(BUILD)/fuzz/$(T).log
+	@echo "$(T): $$(grep -E 'Done' $(BUILD)/fuzz/$(T).log)"
 
 # What the corpus and the seeds of a target reach: lines and branches of the sources whose names begin with COVER
 COVER ?= csrc/ws
@@ -32,3 +32,12 @@ run-fuzz-cov: $(BUILD)/fuzzcov/fuzz_$(T)
 	@llvm-cov report $< -instr-profile=$(BUILD)/fuzzcov/$(T).prof $(wildcard $(COVER)*.c $(COVER)/*.c)
 $(BUILD)/fuzzcov/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/fuzzcov/libxw.a $(XT_SRCS:tests/c/%.c=$(BUILD)/fuzzcov/tests/%.o)
 	@echo "  LD $@"; $(CLANG) $(CFLAGS_BASE) $(CFLAGS_fuzzcov) -Itests/c -fsanitize=fuzzer $< $(filter %.o,$^) $(BUILD)/fuzzcov/libxw.a $(LIBS) -o $@
+
+# CI: what was learnt and the seeds are replayed by every run before it goes on; two targets at a time
+FUZZ_JOBS ?= 2
+.PHONY: fuzz-seeds fuzz-ci
+fuzz-seeds: ## seeds of the packet targets, from XDPWS_TCP_PCAPS (../shared/data/tcp_pcaps) or generated
+	@$(PY) tests/fuzz/seeds.py
+fuzz-ci: fuzz-seeds ## every target for SECONDS=30, FUZZ_JOBS=2 at a time
+	@$(MAKE) --no-print-directory -j$(FUZZ_JOBS) FLAVOUR=fuzz $(FUZZ_NAMES:%=$(BUILD)/fuzz/fuzz/fuzz_%)
+	@printf '%s\n' $(FUZZ_NAMES) | xargs -P $(FUZZ_JOBS) -I NAME $(MAKE) --no-print-directory FLAVOUR=fuzz T=NAME SECONDS=$(SECONDS) run-fuzz
