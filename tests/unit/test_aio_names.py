@@ -61,8 +61,8 @@ def test_local_address_and_a_socket_of_ones_own() -> None:
             async with dial("ws://anything.test/", host=host, port=port) as ws:
                 assert ws.request is not None
                 assert ws.request.headers["Host"] == "anything.test"
-            with pytest.raises(UsageError, match="transport='socket'"):
-                xdpws.connect(url, transport="xdp", interface="x", sock=socket.socket())
+            with socket.socket() as other, pytest.raises(UsageError, match="transport='socket'"):
+                xdpws.connect(url, transport="xdp", interface="x", sock=other)
 
     run(main())
 
