@@ -1,5 +1,7 @@
 """Install Autobahn|Testsuite 25.10.1 into a folder: autobahn_setup.py [FOLDER]. Quick when it is there already.
 
+A set-up that is ready elsewhere is used as it is: $AUTOBAHN_SUITE, or ../shared/autobahn, with the suite in py2/.
+
 The suite is of CPython 2.7's time, and so is what it needs. That interpreter is looked for in $AUTOBAHN_PYTHON, on the
 PATH and in pyenv's versions; everything else comes from PyPI. `ensure` raises Unavailable, with the reason, when one
 of them cannot be had.
@@ -56,12 +58,29 @@ def _run(log: Path, argv: list[str], **more: str) -> None:
         raise Unavailable(f"{' '.join(argv[-4:])}: {lines[-1] if lines else 'failed'} (all of it: {log})")
 
 
+def ready_elsewhere() -> Path | None:
+    """The interpreter of a set-up that somebody else made, if it has the suite in our version."""
+    shared = Path(__file__).resolve().parents[2] / "shared" / "autobahn"
+    for folder in (os.environ.get("AUTOBAHN_SUITE"), shared):
+        python = Path(folder or "/nonexistent") / "py2" / "bin" / "python"
+        if not python.exists():
+            continue
+        asked = subprocess.run([str(python), "-c", "import autobahntestsuite as a; print(a.__version__)"],
+                               capture_output=True, text=True, check=False, env=_environment())
+        if asked.stdout.strip() == VERSION:
+            return python
+    return None
+
+
 def ensure(folder: Path) -> Path:
-    """Install the suite into `folder` if it is not there; returns its Python interpreter."""
+    """Install the suite into `folder` if it is neither there nor ready elsewhere; returns its Python interpreter."""
     folder = folder.resolve()
     python, stamp, log = folder / "py2" / "bin" / "python", folder / "ready", folder / "setup.log"
     if stamp.is_file() and stamp.read_text() == _READY and python.exists():
         return python
+    elsewhere = ready_elsewhere()
+    if elsewhere is not None:
+        return elsewhere
     python2 = find_python2()
     shutil.rmtree(folder / "py2", ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)

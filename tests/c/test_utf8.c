@@ -45,17 +45,15 @@ static size_t oracle(const uint8_t *p, size_t len, unsigned *tail) {
     return len;
 }
 
-static void check_row(const struct xw_ws_simd *row, const uint8_t *p, size_t len) {
-    unsigned want_tail, tail = 0;
-    size_t want = oracle(p, len, &want_tail), got = row->utf8(p, len, &tail);
-    if (got != want || (want == len && tail != want_tail))
-        XT_FAIL("%s: len %zu: %zu tail %u, not %zu tail %u", row->name, len, got, tail, want, want_tail);
-}
-
 static void check_all(const uint8_t *p, size_t len) {
     const struct xw_ws_simd *row;
-    for (unsigned n = 0; (row = xw_ws_simd_row(n)); n++)
-        check_row(row, p, len);
+    unsigned want_tail, tail;
+    size_t want = oracle(p, len, &want_tail);
+    for (unsigned n = 0; (row = xw_ws_simd_row(n)); n++) {
+        size_t got = row->utf8(p, len, &tail);
+        if (got != want || (want == len && tail != want_tail))
+            XT_FAIL("%s: len %zu: %zu tail %u, not %zu tail %u", row->name, len, got, tail, want, want_tail);
+    }
 }
 
 /* A sequence placed at every offset around block borders, followed by ASCII or nothing. */
