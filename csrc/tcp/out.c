@@ -149,7 +149,7 @@ static int seal_data(struct xw_tcp *c, struct xw_tcp_seg *g, uint32_t seq_len, b
     if (len && xw_tcp_off_of(c, g->hdr.seq) + len == c->snd->tail)
         g->hdr.flags |= XW_TCP_PSH; /* RFC 9293 MUST-60: nothing more is queued behind it */
     sealed(c, g);
-    c->prr.out += len;
+    c->prr.out += c->ca == XW_TCP_CA_RECOVERY ? len : 0; /* begun anew by each recovery */
     c->last_tx_ns = now;
     xw_tcp_timer_rearm_tx(c, false, now);
     return 1;
