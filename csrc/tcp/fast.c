@@ -67,6 +67,7 @@ bool xw_tcp_fast_in(struct xw_tcp *c, struct xw_span seg, uint64_t pseudo, bool 
     c->st.bytes_in += data->len;
     c->st.fast_hits++;
     c->dup_run = 0;
+    c->owes = false; /* whatever the segment before left */
     xw_tcp_ack_policy(c, (uint32_t)data->len, now_ns);
     xw_tcp_kick(c);
     return true;
@@ -126,19 +127,15 @@ uint32_t xw_tcp_fast_len(const struct xw_tcp *c) {
 
 /* New data is in flight: as out_new of out.c has it. */
 static void sent(struct xw_tcp *c, uint32_t len, uint64_t now) {
-    uint32_t pipe = xw_tcp_pipe(c);
     xw_tcp_after_idle(c, now); /* whether it may leave does not depend on it: after a pause nothing is in flight */
-    xw_tcp_after_idle(c, now);
+    uint32_t pipe = xw_tcp_pipe(c);
     *xw_tcp_rec_push(c) = (struct xw_tcp_rec){ .lo = c->snd_nxt, .len = len, .sent_ns = now };
     c->snd_nxt = xw_seq_add(c->snd_nxt, len);
     if (len < xw_tcp_mss_now(c))
         c->snd_small = c->snd_nxt;
     c->st.bytes_out += len;
     xw_tcp_note_usage(c, pipe + len);
-    c->prr.out += len;
     c->last_tx_ns = now;
-    c->last_tx_ns = now;
-    xw_tcp_note_usage(c, xw_tcp_pipe(c));
     xw_tcp_timer_set(c, XW_TCP_T_TLP, XW_NEVER);
     xw_tcp_timer_rearm_tx(c, false, now);
 }

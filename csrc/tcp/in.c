@@ -44,6 +44,8 @@ static bool fast_path(struct xw_tcp *c, const struct xw_tcp_rx *rx) {
     c->st.bytes_in += n;
     c->st.fast_hits++;
     xw_tcp_event(c, XW_TCP_EV_READABLE);
+    c->dup_run = 0;
+    c->owes = false; /* whatever the segment before left */
     xw_tcp_ack_policy(c, n, rx->now);
     xw_tcp_kick(c);
     return true;
