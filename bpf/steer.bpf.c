@@ -19,6 +19,13 @@
 
 #ifdef XW_NIC_TIME
 extern int bpf_xdp_metadata_rx_timestamp(const struct xdp_md *ctx, __u64 *timestamp) __ksym;
+
+/* Room for what the verifier writes out in line: a device-bound program that needs another page while it is loaded is moved,
+ * and the kernel keeps its old address (csrc/steer/steer.c, xw_steer_moved). These instructions are never executed, and the
+ * verifier takes them out; the page that they asked for stays. */
+static inline __attribute__((always_inline)) void xw_room(void) {
+    asm volatile("r0 = 0\n\tif r0 == 0 goto +400\n\t.rept 400\n\tr0 += 1\n\t.endr" ::: "r0");
+}
 #endif
 
 XW_FN void xw_count(__u32 index) {
@@ -144,6 +151,9 @@ XW_FN int xw_steer_icmp(struct xdp_md *ctx, struct xw_cursor *c, struct xw_ip4_h
 SEC("xdp")
 #endif
 int xw_steer(struct xdp_md *ctx) {
+#ifdef XW_NIC_TIME
+    xw_room();
+#endif
     struct xw_cursor c = { (void *)(long)ctx->data, (void *)(long)ctx->data_end };
     struct xw_ip4_hdr *ip = 0;
     __u32 len = 0, why;

@@ -44,6 +44,30 @@ void xw_steer_quiet(int fresh) {
 
 const char *xw_steer_log(void) { return load_log.text; }
 
+/* The kernel keeps a device-bound program's address in a list of the device. A program that needs another page when the
+ * verifier writes calls out in line is moved (bpf_prog_realloc), and the list is not told: when the device goes before the
+ * program, the kernel follows the old address and dies with its network lock held. Seen on 6.18. So such a program is given
+ * up at once, which is safe. The header before the instructions is between HEAD_MIN and HEAD_MAX bytes, by kernel. */
+#define HEAD_MIN 48u
+#define HEAD_MAX 256u
+#define PAGE 4096u
+
+bool xw_steer_moved(uint32_t insns_given, uint32_t insns_loaded) {
+    uint32_t given = (insns_given * 8 + HEAD_MIN - 1) / PAGE, loaded = (insns_loaded * 8 + HEAD_MAX - 1) / PAGE;
+    return loaded > given;
+}
+
+static int check_not_moved(const struct xw_steer *s) {
+    struct bpf_prog_info info = { 0 };
+    uint32_t len = sizeof info;
+    if (bpf_obj_get_info_by_fd(bpf_program__fd(s->prog), &info, &len))
+        return xw_setup_fail(XW_ESYS, "ask how long the steering program became");
+    if (!xw_steer_moved((uint32_t)bpf_program__insn_cnt(s->prog), info.xlated_prog_len / 8))
+        return XW_OK;
+    return xw_setup_fail_text(XW_ESYS, "load the steering program bound to the interface",
+                              "it grew by a page while it was verified, and the kernel would follow its old address when the interface goes");
+}
+
 int xw_steer_load(const char *object_path, uint32_t dev_bound_ifindex, struct xw_steer **out) {
     int rc = XW_ESYS;
     if (!object_path || !out)
@@ -73,6 +97,8 @@ int xw_steer_load(const char *object_path, uint32_t dev_bound_ifindex, struct xw
                                                       : "load the steering program");
         goto err_close;
     }
+    if (dev_bound_ifindex && (rc = check_not_moved(s)))
+        goto err_close;
     *out = s;
     return 0;
 err_close:

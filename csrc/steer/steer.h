@@ -9,7 +9,11 @@
 #ifndef XW_STEER_STEER_H
 #define XW_STEER_STEER_H
 #include "xw.h"
+#include <stdbool.h>
 
 /* xw_steer_quiet: takes over libbpf's print function; with fresh set the thread's log is emptied. */
 void xw_steer_quiet(int fresh);
+/* xw_steer_moved: whether a program of insns_given instructions may have needed another page when it was loaded and had become
+ * insns_loaded long; in doubt it has. */
+bool xw_steer_moved(uint32_t insns_given, uint32_t insns_loaded);
 #endif

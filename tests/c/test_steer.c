@@ -24,6 +24,15 @@ XT_TEST(what_cannot_be_opened) {
     xw_steer_close(NULL);
 }
 
+/* A page has 512 instructions less the header before the first, of 48 to 256 bytes. */
+XT_TEST(a_program_that_needs_another_page_has_moved) {
+    XT_TRUE(!xw_steer_moved(400, 480));
+    XT_TRUE(xw_steer_moved(400, 481));  /* with a header of 256 bytes */
+    XT_TRUE(!xw_steer_moved(507, 900)); /* two pages from the start, with any header */
+    XT_TRUE(xw_steer_moved(703, 1034));
+    XT_TRUE(!xw_steer_moved(1103, 1034));
+}
+
 XT_TEST(bad_arguments) {
     uint8_t pkt[64] = { 0 };
     uint32_t len = sizeof pkt, meta = 0;
@@ -93,4 +102,4 @@ XT_TEST(load_and_run) {
     xw_steer_close(s);
 }
 
-XT_MAIN(XT_RUN(what_cannot_be_opened), XT_RUN(bad_arguments), XT_RUN(descriptors_that_are_none), XT_RUN(load_and_run))
+XT_MAIN(XT_RUN(what_cannot_be_opened), XT_RUN(a_program_that_needs_another_page_has_moved), XT_RUN(bad_arguments), XT_RUN(descriptors_that_are_none), XT_RUN(load_and_run))

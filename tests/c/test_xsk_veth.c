@@ -47,6 +47,8 @@ static bool set_up(unsigned queues) {
     if (!skip_why && !own_namespace) {
         if (geteuid() != 0)
             skip_why = "not root";
+        else if (sh("tools/netns_ok.sh >/dev/null"))
+            skip_why = "this kernel's network is stuck";
         else if (unshare(CLONE_NEWNET))
             skip_why = "no network namespace of its own";
         else
