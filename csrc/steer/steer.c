@@ -65,7 +65,7 @@ static int check_not_moved(const struct xw_steer *s) {
     if (!xw_steer_moved((uint32_t)bpf_program__insn_cnt(s->prog), info.xlated_prog_len / 8))
         return XW_OK;
     return xw_setup_fail_text(XW_ESYS, "load the steering program bound to the interface",
-                              "it grew by a page while it was verified, and the kernel would follow its old address when the interface goes");
+                              "it grew by a page while it was verified; the kernel would follow its old address when the interface goes");
 }
 
 int xw_steer_load(const char *object_path, uint32_t dev_bound_ifindex, struct xw_steer **out) {

@@ -102,4 +102,5 @@ XT_TEST(load_and_run) {
     xw_steer_close(s);
 }
 
-XT_MAIN(XT_RUN(what_cannot_be_opened), XT_RUN(a_program_that_needs_another_page_has_moved), XT_RUN(bad_arguments), XT_RUN(descriptors_that_are_none), XT_RUN(load_and_run))
+XT_MAIN(XT_RUN(what_cannot_be_opened), XT_RUN(a_program_that_needs_another_page_has_moved),
+        XT_RUN(bad_arguments), XT_RUN(descriptors_that_are_none), XT_RUN(load_and_run))
