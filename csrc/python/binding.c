@@ -21,14 +21,6 @@ static int clear(PyObject *o) {
     return 0;
 }
 
-static void dealloc(PyObject *o) {
-    PyTypeObject *type = Py_TYPE(o);
-    PyObject_GC_UnTrack(o);
-    clear(o);
-    type->tp_free(o);
-    Py_DECREF(type);
-}
-
 enum { OPCODE_TEXT = 1, OPCODE_BINARY = 2 };
 
 /* True: all was taken; False: no room at all, or the connection is ending; bytes: what was not taken. */
@@ -78,7 +70,7 @@ static const PyType_Slot slots[] = {
     { Py_tp_methods, SLOT(methods) },
     { Py_tp_traverse, SLOT(traverse) },
     { Py_tp_clear, SLOT(clear) },
-    { Py_tp_dealloc, SLOT(dealloc) },
+    { Py_tp_dealloc, SLOT(hot_dealloc) },
     { 0, NULL },
 };
 

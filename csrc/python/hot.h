@@ -60,6 +60,8 @@ extern const PyType_Spec hot_message_spec;
 extern const PyType_Spec hot_binding_spec;
 extern const PyType_Spec hot_walker_spec;
 
+/* The end of an object of ours: it lets go of what its tp_clear names. */
+void hot_dealloc(PyObject *o);
 /* A message that shows nothing yet; NULL with an exception. */
 struct hot_message *hot_message_new(struct hot_state *state, PyTypeObject *stamps_type);
 /* From now on it shows `event` on `session` (may be NULL); nothing can fail. */

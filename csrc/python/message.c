@@ -157,14 +157,6 @@ static int clear(PyObject *o) {
     return 0;
 }
 
-static void dealloc(PyObject *o) {
-    PyTypeObject *type = Py_TYPE(o);
-    PyObject_GC_UnTrack(o);
-    clear(o);
-    type->tp_free(o);
-    Py_DECREF(type);
-}
-
 static const PyGetSetDef attributes[] = {
     { "data", get_data, NULL,
       "The payload, a read-only memoryview of the receive buffer. It is released when the callback ends: using it later\n"
@@ -192,7 +184,7 @@ static const PyType_Slot slots[] = {
     { Py_bf_getbuffer, SLOT(get_buffer) },
     { Py_tp_traverse, SLOT(traverse) },
     { Py_tp_clear, SLOT(clear) },
-    { Py_tp_dealloc, SLOT(dealloc) },
+    { Py_tp_dealloc, SLOT(hot_dealloc) },
     { 0, NULL },
 };
 

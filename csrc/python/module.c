@@ -1,6 +1,14 @@
 /* python/module.c: the extension xdpws._hot. */
 #include "python/hot.h"
 
+void hot_dealloc(PyObject *o) {
+    PyTypeObject *type = Py_TYPE(o);
+    PyObject_GC_UnTrack(o);
+    type->tp_clear(o);
+    type->tp_free(o);
+    Py_DECREF(type);
+}
+
 static PyTypeObject *add_type(PyObject *module, const PyType_Spec *spec) {
     PyTypeObject *type = (PyTypeObject *)(void *)PyType_FromModuleAndSpec(module, SLOT(spec), NULL);
     if (type && PyModule_AddType(module, type)) {
